@@ -1,0 +1,46 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+// Both programs are linked -static-executable: docs/decisions/static-linking.md has the measurements.
+// The two --wrap flags keep libgcc from sorting every unwind record at the first thread exit (64 ms).
+let staticExecutable: [LinkerSetting] = [
+    .unsafeFlags([
+        "-static-executable",
+        "-Xlinker", "--wrap=__register_frame_info",
+        "-Xlinker", "--wrap=__deregister_frame_info",
+    ])
+]
+
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+]
+
+/// One library target: its floor is fixed in docs/architecture.md and checked by `Tests/FloorTests`.
+func floor(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(name: name + "Tests", dependencies: [.target(name: name)] + dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "berth",
+    products: [
+    ],
+    targets: [
+        // Floor 0
+        .target(name: "CLinux", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
+        // Floor 1
+        // Floor 2
+        // Floor 3
+        // Floor 4
+        // Floor 5
+        // Floor 6
+        // Floor 7
+        // The two programs
+        // Tests
+    ],
+    swiftLanguageModes: [.v6]
+)
