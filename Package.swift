@@ -33,6 +33,7 @@ let package = Package(
         // Floor 0
         .target(name: "CLinux", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
         // Floor 1
+        floor("Linux", ["CLinux"]),
         // Floor 2
         // Floor 3
         // Floor 4
@@ -41,6 +42,7 @@ let package = Package(
         // Floor 7
         // The two programs
         // Tests
+        tests("Linux", ["CLinux"]),
     ],
     swiftLanguageModes: [.v6]
 )

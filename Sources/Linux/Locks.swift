@@ -1,0 +1,36 @@
+import CLinux
+import Glibc
+
+/// A lock of an open file description: released by the kernel when the last descriptor closes, however that happens.
+public enum FileLock {
+    case shared, exclusive
+    var type: Int32 { self == .shared ? Int32(F_RDLCK) : Int32(F_WRLCK) }
+}
+
+extension FD {
+    /// Waits for a lock over the whole file. The C function is `fcntl(2)` with F_OFD_SETLKW.
+    ///
+    /// An exclusive lock needs a descriptor open for writing.
+    public func lock(_ kind: FileLock) throws(SystemError) {
+        try check(cl_ofd_lock(rawValue, kind.type, 1), "lock file")
+    }
+
+    /// Takes the lock if it is free. The C function is `fcntl(2)` with F_OFD_SETLK.
+    public func tryLock(_ kind: FileLock) throws(SystemError) -> Bool {
+        let result = cl_ofd_lock(rawValue, kind.type, 0)
+        if result == -EAGAIN || result == -EACCES { return false }
+        try check(result, "lock file")
+        return true
+    }
+
+    /// Whether somebody else holds a lock that conflicts with `kind`. Takes nothing (F_OFD_GETLK).
+    public func isLocked(against kind: FileLock) throws(SystemError) -> Bool {
+        var holder: Int32 = 0
+        try check(cl_ofd_lock_holder(rawValue, kind.type, &holder), "query lock")
+        return holder != 0
+    }
+
+    public func unlock() throws(SystemError) {
+        try check(cl_ofd_lock(rawValue, Int32(F_UNLCK), 0), "unlock file")
+    }
+}
