@@ -34,6 +34,7 @@ let package = Package(
         .target(name: "CLinux", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
         // Floor 1
         floor("Linux", ["CLinux"]),
+        floor("JSON"),
         // Floor 2
         // Floor 3
         // Floor 4
@@ -43,6 +44,7 @@ let package = Package(
         // The two programs
         // Tests
         tests("Linux", ["CLinux"]),
+        tests("JSON"),
     ],
     swiftLanguageModes: [.v6]
 )
