@@ -36,6 +36,7 @@ let package = Package(
         floor("Linux", ["CLinux"]),
         floor("JSON"),
         // Floor 2
+        floor("OCI", ["JSON"]),
         // Floor 3
         // Floor 4
         // Floor 5
@@ -45,6 +46,7 @@ let package = Package(
         // Tests
         tests("Linux", ["CLinux"]),
         tests("JSON"),
+        tests("OCI", ["JSON"]),
     ],
     swiftLanguageModes: [.v6]
 )
