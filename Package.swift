@@ -35,6 +35,7 @@ let package = Package(
         // Floor 1
         floor("Linux", ["CLinux"]),
         floor("JSON"),
+        floor("Flags"),
         // Floor 2
         floor("OCI", ["JSON"]),
         // Floor 3
@@ -46,6 +47,7 @@ let package = Package(
         // Tests
         tests("Linux", ["CLinux"]),
         tests("JSON"),
+        tests("Flags"),
         tests("OCI", ["JSON"]),
     ],
     swiftLanguageModes: [.v6]

@@ -1,0 +1,32 @@
+/// How many operands a command accepts.
+public enum Arity: Sendable, Equatable {
+    case any
+    case none
+    case exactly(Int)
+    case atLeast(Int)
+    case atMost(Int)
+    case range(Int, Int)
+
+    /// The complaint for `count` operands, without the command's name, or nil when the count is accepted.
+    func complaint(count: Int) -> String? {
+        switch self {
+        case .any:
+            return nil
+        case .none:
+            return count == 0 ? nil : "accepts no arguments"
+        case .exactly(let wanted):
+            return count == wanted ? nil : "requires \(wanted) \(Arity.noun(wanted))"
+        case .atLeast(let least):
+            return count >= least ? nil : "requires at least \(least) \(Arity.noun(least))"
+        case .atMost(let most):
+            return count <= most ? nil : "requires at most \(most) \(Arity.noun(most))"
+        case .range(let least, let most):
+            if count >= least && count <= most { return nil }
+            return "requires at least \(least) and at most \(most) \(Arity.noun(most))"
+        }
+    }
+
+    private static func noun(_ count: Int) -> String {
+        count == 1 ? "argument" : "arguments"
+    }
+}
