@@ -39,6 +39,7 @@ let package = Package(
         // Floor 2
         floor("OCI", ["JSON"]),
         // Floor 3
+        floor("Seccomp", ["Linux", "OCI", "JSON"]),
         // Floor 4
         // Floor 5
         // Floor 6
@@ -49,6 +50,7 @@ let package = Package(
         tests("JSON"),
         tests("Flags"),
         tests("OCI", ["JSON"]),
+        tests("Seccomp", ["OCI", "JSON"]),
     ],
     swiftLanguageModes: [.v6]
 )
