@@ -40,6 +40,7 @@ let package = Package(
         floor("OCI", ["JSON"]),
         // Floor 3
         floor("Seccomp", ["Linux", "OCI", "JSON"]),
+        floor("Cgroups", ["Linux", "OCI"]),
         // Floor 4
         // Floor 5
         // Floor 6
@@ -51,6 +52,7 @@ let package = Package(
         tests("Flags"),
         tests("OCI", ["JSON"]),
         tests("Seccomp", ["OCI", "JSON"]),
+        tests("Cgroups", ["OCI", "Linux"]),
     ],
     swiftLanguageModes: [.v6]
 )
