@@ -32,12 +32,16 @@ let package = Package(
     targets: [
         // Floor 0
         .target(name: "CLinux", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         // Floor 1
         floor("Linux", ["CLinux"]),
         floor("JSON"),
         floor("Flags"),
         // Floor 2
         floor("OCI", ["JSON"]),
+        floor("Archive", ["Linux", "CZlib", "CZstd", "CCrypto"]),
         // Floor 3
         floor("Seccomp", ["Linux", "OCI", "JSON"]),
         floor("Cgroups", ["Linux", "OCI"]),
@@ -51,6 +55,7 @@ let package = Package(
         tests("JSON"),
         tests("Flags"),
         tests("OCI", ["JSON"]),
+        tests("Archive", ["Linux"]),
         tests("Seccomp", ["OCI", "JSON"]),
         tests("Cgroups", ["OCI", "Linux"]),
     ],
