@@ -32,6 +32,7 @@ let package = Package(
     targets: [
         // Floor 0
         .target(name: "CLinux", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
@@ -46,6 +47,7 @@ let package = Package(
         floor("Seccomp", ["Linux", "OCI", "JSON"]),
         floor("Cgroups", ["Linux", "OCI"]),
         // Floor 4
+        floor("Store", ["Linux", "JSON", "OCI", "Archive", "CSQLite"]),
         // Floor 5
         // Floor 6
         // Floor 7
@@ -58,6 +60,7 @@ let package = Package(
         tests("Archive", ["Linux"]),
         tests("Seccomp", ["OCI", "JSON"]),
         tests("Cgroups", ["OCI", "Linux"]),
+        tests("Store", ["Linux", "OCI", "JSON", "Archive"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,184 @@
+import Archive
+import Linux
+import OCI
+
+/// Brings the content of images into the store: blobs and unpacked layers, before any row names them.
+final class Ingest {
+    private let store: Store
+    private let staging: Staging
+    private let cancellation: Cancellation?
+    private let limits: LayerUnpacker.Limits
+    private let boot = bootIdentifier()
+    /// Blobs put in place by this command; no row names them yet.
+    private(set) var placed: Set<String> = []
+    private(set) var notes = LayerUnpacker.Notes()
+
+    init(_ store: Store, _ staging: Staging, limits: LayerUnpacker.Limits, cancellation: Cancellation?) {
+        self.store = store
+        self.staging = staging
+        self.limits = limits
+        self.cancellation = cancellation
+    }
+
+    /// A layer that is now in the store.
+    struct Layer {
+        var chainID: Digest
+        var descriptor: Descriptor
+        var diffSize: Int64
+    }
+
+    /// Makes sure a layer is unpacked and its blob is kept.
+    ///
+    /// - Parameter parent: the layer below, which must be in the store already.
+    /// - Throws: `.digestMismatch` when the bytes are not what the config or manifest says; nothing of it stays then.
+    func add(_ layer: PlannedLayer, on parent: Digest?) throws(StoreError) -> Layer {
+        let chainID = Store.chainID(parent: parent, diffID: layer.diffID)
+        // Held to the end: whoever waits here finds the layer done.
+        let lock = try store.lockLayer(chainID.hex)
+        defer { withExtendedLifetime(lock) {} }
+        let known = try unpackedSize(chainID)
+        if let known, let descriptor = try keptBlob(layer) {
+            return Layer(chainID: chainID, descriptor: descriptor, diffSize: known)
+        }
+        let stagedBlob = layer.content.stagedName ?? staging.freshName("blob")
+        let copy = layer.content.stagedName == nil ? try staging.makeFile(stagedBlob) : nil
+        let stream = try archive { () throws(ArchiveError) in
+            try LayerStream(layer.content.reader, copy: copy?.fd, limit: limits.size)
+        }
+        var unpacked: String?
+        if known == nil { unpacked = try unpack(stream) }
+        let summary = try archive { () throws(ArchiveError) in try stream.finish() }
+        guard summary.diffHex == layer.diffID.hex else {
+            throw StoreError(
+                .digestMismatch, "load layer", layer.diffID.description, cause: "its content has the diff id sha256:\(summary.diffHex)")
+        }
+        let descriptor = try checked(summary, layer)
+        try place(blob: stagedBlob, layer.content, descriptor.digest)
+        if let unpacked { try place(layer: unpacked, chainID, parent, layer.diffID, summary.diffSize) }
+        return Layer(chainID: chainID, descriptor: descriptor, diffSize: summary.diffSize)
+    }
+
+    /// Keeps a small document as a blob.
+    func add(document bytes: [UInt8], _ digest: Digest) throws(StoreError) {
+        if try store.hasBlob(digest) { return }
+        let name = staging.freshName("blob")
+        let file = try staging.makeFile(name)
+        try system { () throws(SystemError) in
+            try file.fd.writeAll(bytes)
+            try staging.directory.fd.rename(name, to: Store.Directory.blobs + "/" + digest.hex, in: store.root.fd)
+        }
+        placed.insert(digest.description)
+    }
+
+    // MARK: What is there already
+
+    /// The size of a layer's tar stream, if the layer is unpacked and can be trusted; nil otherwise.
+    private func unpackedSize(_ chainID: Digest) throws(StoreError) -> Int64? {
+        var size: Int64?
+        try store.database.query(
+            "SELECT diff_size FROM layers WHERE chain_id=? AND (boot IS NULL OR boot=?)",
+            [.text(chainID.description), .text(boot)]
+        ) { row in size = row.integer(0) }
+        // Somebody may have removed it by hand; loading again repairs that.
+        return size != nil && store.root.fd.exists(Store.layerPath(chainID) + "/fs") ? size : nil
+    }
+
+    /// The descriptor of a layer whose stored bytes are already kept; nil when they have to be read to know.
+    private func keptBlob(_ layer: PlannedLayer) throws(StoreError) -> Descriptor? {
+        if let descriptor = layer.descriptor {
+            return try isKept(descriptor.digest) ? descriptor : nil
+        }
+        let reader = layer.content.reader
+        let compression = try archive { () throws(ArchiveError) in
+            try Compression.detect(try PrefixedReader.peek(reader, Compression.magicLength).bytes)
+        }
+        // A plain layer's blob has the diff id as its digest; what a compressed one has shows only when it is read.
+        guard compression == .none, try isKept(layer.diffID) else { return nil }
+        return Descriptor(mediaType: .ociLayer, digest: layer.diffID, size: layer.content.size)
+    }
+
+    private func isKept(_ digest: Digest) throws(StoreError) -> Bool {
+        // Until this command's rows name it, another's rmi of the same content may take it away.
+        if placed.contains(digest.description), store.root.fd.exists(Store.Directory.blobs + "/" + digest.hex) { return true }
+        return try store.hasBlob(digest)
+    }
+
+    private func checked(_ summary: LayerStream.Summary, _ layer: PlannedLayer) throws(StoreError) -> Descriptor {
+        if let descriptor = layer.descriptor {
+            guard summary.blobHex == descriptor.digest.hex, summary.blobSize == descriptor.size else {
+                throw StoreError(
+                    .digestMismatch, "load layer", descriptor.digest.description,
+                    cause: "its content has the digest sha256:\(summary.blobHex)")
+            }
+            return descriptor
+        }
+        let type: MediaType =
+            switch summary.compression {
+            case .none: .ociLayer
+            case .gzip: .ociLayerGzip
+            case .zstd: .ociLayerZstd
+            }
+        let digest = try document { () throws(OCIError) in try Digest.parse("sha256:" + summary.blobHex) }
+        return Descriptor(mediaType: type, digest: digest, size: summary.blobSize)
+    }
+
+    // MARK: Unpacking and placing
+
+    private func unpack(_ stream: LayerStream) throws(StoreError) -> String {
+        let name = staging.freshName("layer")
+        let root = try system { () throws(SystemError) in
+            try staging.directory.fd.makeDirectory(name, mode: 0o700)
+            try staging.directory.fd.makeDirectory(name + "/fs", mode: 0o755)
+            return SharedFD(try staging.directory.fd.open(name + "/fs", [.directory, .noFollow]))
+        }
+        let unpacker = LayerUnpacker(
+            root: root, isInUserNamespace: store.isInUserNamespace, limits: limits, cancellation: cancellation)
+        do throws(StoreError) {
+            try unpacker.unpack(TarReader(stream))
+        } catch {
+            stream.cancel()
+            throw error
+        }
+        notes.add(unpacker.notes)
+        return name
+    }
+
+    private func place(blob staged: String, _ content: Content, _ digest: Digest) throws(StoreError) {
+        try system { () throws(SystemError) in
+            try staging.directory.fd.rename(staged, to: Store.Directory.blobs + "/" + digest.hex, in: store.root.fd)
+        }
+        content.stagedName = nil
+        placed.insert(digest.description)
+    }
+
+    private func place(
+        layer staged: String, _ chainID: Digest, _ parent: Digest?, _ diffID: Digest, _ size: Int64
+    ) throws(StoreError) {
+        // Left by a killed command or not trusted any more: out of the way, under the layer's lock.
+        store.discard(Doomed(paths: [Store.layerPath(chainID)]))
+        try system { () throws(SystemError) in
+            try staging.directory.fd.rename(staged, to: Store.layerPath(chainID), in: store.root.fd)
+        }
+        // The row lets others use the layer at once. It holds for this boot: a kill loses nothing of what was written, only
+        // power loss does, and the command's last transaction makes it durable after the data is.
+        try store.database.transaction(.volatile) { () throws(StoreError) -> Void in
+            try store.database.run(
+                """
+                INSERT INTO layers VALUES(?,?,?,?,?)
+                ON CONFLICT(chain_id) DO UPDATE SET diff_size=excluded.diff_size, boot=excluded.boot
+                """,
+                [
+                    .text(chainID.description), .optionalText(parent?.description), .text(diffID.description),
+                    .integer(size), .text(boot),
+                ])
+        }
+    }
+}
+
+extension LayerUnpacker.Notes {
+    mutating func add(_ other: LayerUnpacker.Notes) {
+        skippedDevices += other.skippedDevices
+        droppedAttributes += other.droppedAttributes
+        droppedWhiteoutNodes += other.droppedWhiteoutNodes
+    }
+}

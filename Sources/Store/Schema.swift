@@ -1,0 +1,72 @@
+/// The tables, as numbered steps. A released step is never changed; a new one is added behind it.
+enum Schema {
+    static var version: Int64 { Int64(migrations.count) }
+
+    static let migrations: [String] = [initial]
+
+    /// Digests and ids are text (`sha256:…`, 64 hexadecimal digits), times are nanoseconds since 1970.
+    ///
+    /// - `images.layer`, `containers.layer`: chain id of the topmost layer; the ones below follow through `layers.parent`.
+    ///   A layer is kept while an image, a container or a layer above it needs it.
+    /// - `layers.boot`: NULL when the layer is known to be on disk; otherwise the boot in which it was unpacked, as it is
+    ///   only trusted until the power fails.
+    /// - `containers.image_id` is no reference: a container outlives its image's name (`rmi -f`).
+    private static let initial = """
+        CREATE TABLE layers(
+            chain_id TEXT PRIMARY KEY,
+            parent TEXT REFERENCES layers(chain_id),
+            diff_id TEXT NOT NULL,
+            diff_size INTEGER NOT NULL,
+            boot TEXT
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX layers_parent ON layers(parent);
+        CREATE TABLE images(
+            id TEXT PRIMARY KEY,
+            manifest_digest TEXT NOT NULL,
+            layer TEXT REFERENCES layers(chain_id),
+            size INTEGER NOT NULL,
+            created_ns INTEGER NOT NULL,
+            added_ns INTEGER NOT NULL,
+            manifest BLOB NOT NULL,
+            config BLOB NOT NULL
+        ) STRICT;
+        CREATE INDEX images_layer ON images(layer);
+        CREATE TABLE names(
+            reference TEXT PRIMARY KEY,
+            image_id TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX names_image ON names(image_id);
+        CREATE TABLE image_blobs(
+            image_id TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+            digest TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            PRIMARY KEY(image_id, digest)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX image_blobs_digest ON image_blobs(digest);
+        CREATE TABLE containers(
+            id TEXT PRIMARY KEY,
+            name TEXT NOT NULL UNIQUE,
+            created_ns INTEGER NOT NULL,
+            image_id TEXT,
+            layer TEXT REFERENCES layers(chain_id),
+            auto_remove INTEGER NOT NULL,
+            definition BLOB NOT NULL
+        ) STRICT;
+        CREATE INDEX containers_layer ON containers(layer);
+        CREATE INDEX containers_image ON containers(image_id);
+        CREATE TABLE volumes(
+            name TEXT PRIMARY KEY,
+            driver TEXT NOT NULL,
+            options TEXT NOT NULL,
+            labels TEXT NOT NULL,
+            created_ns INTEGER NOT NULL,
+            anonymous INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE container_volumes(
+            container_id TEXT NOT NULL REFERENCES containers(id) ON DELETE CASCADE,
+            volume TEXT NOT NULL REFERENCES volumes(name),
+            PRIMARY KEY(container_id, volume)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX container_volumes_volume ON container_volumes(volume);
+        """
+}

@@ -1,0 +1,227 @@
+import Archive
+import Linux
+import OCI
+
+extension Store {
+    /// Looks at every blob, layer and row, and repairs what can be repaired: what `system check` does.
+    ///
+    /// Reads all content once. Other commands go on meanwhile. A repair rebuilds rows and documents from each other and
+    /// layers from their blobs, and removes only what is damaged and cannot be rebuilt; volumes are never touched.
+    /// - Returns: every problem, also the repaired ones; empty for a good store.
+    /// - Throws: `.cancelled`, `.system`, `.database`, when the check itself cannot go on.
+    public func check(repair: Bool = false, cancellation: Cancellation? = nil) throws(StoreError) -> [StoreProblem] {
+        let check = StoreCheck(self, repair: repair, cancellation: cancellation)
+        try check.run()
+        return check.problems
+    }
+}
+
+/// One run over a store.
+final class StoreCheck {
+    let store: Store
+    let repair: Bool
+    let cancellation: Cancellation?
+    var problems: [StoreProblem] = []
+    /// Digests of blobs that are there as they should be.
+    var goodBlobs: Set<String> = []
+
+    init(_ store: Store, repair: Bool, cancellation: Cancellation?) {
+        self.store = store
+        self.repair = repair
+        self.cancellation = cancellation
+    }
+
+    /// In this order: what a step relies on was looked at before. Blobs need no rows; rows are rebuilt from blobs; layers are
+    /// rebuilt from blobs by what the rows say; and garbage comes last, as repairs make some.
+    func run() throws(StoreError) {
+        let damage = try store.database.integrityProblems()
+        guard damage.isEmpty else {
+            for text in damage { problems.append(StoreProblem(.database, Database.fileName, text, fix: databaseFix)) }
+            // What the rows say cannot be trusted, so nothing may be done by it.
+            return
+        }
+        try checkLostDatabase()
+        try checkBlobs()
+        try checkImages()
+        try checkLayers()
+        try checkVolumes()
+        try checkIndex()
+        try checkGarbage()
+    }
+
+    private var databaseFix: String {
+        "mv \(store.path)/\(Database.fileName) \(store.path)/\(Database.fileName).damaged, then \(StoreProblem.repairCommand)"
+    }
+
+    func stop() throws(StoreError) {
+        try archive { () throws(ArchiveError) in try cancellation?.check("check store") }
+    }
+
+    // MARK: Database
+
+    /// The store is an OCI layout: images can be had again from it.
+    private func checkLostDatabase() throws(StoreError) {
+        guard try store.hasLostDatabase() else { return }
+        var problem = StoreProblem(.database, Database.fileName, "it does not know the images that index.json names")
+        if repair {
+            do throws(StoreError) {
+                _ = try store.load(path: store.path, options: LoadOptions(cancellation: cancellation))
+                problem.outcome = .repaired
+                problem.fix = ""
+            } catch {
+                if error.code == .cancelled { throw error }
+                problem.cause += ", and they cannot be read: \(error)"
+                problem.fix = StoreProblem.loadAgain
+            }
+        }
+        problems.append(problem)
+    }
+
+    // MARK: Blobs
+
+    private func checkBlobs() throws(StoreError) {
+        for text in try store.database.texts("SELECT DISTINCT digest FROM image_blobs ORDER BY 1") {
+            try stop()
+            guard let cause = try damage(ofBlob: text) else {
+                goodBlobs.insert(text)
+                continue
+            }
+            var problem = StoreProblem(.blob, text, cause)
+            let isNamed: Bool
+            if repair {
+                isNamed = try store.database.transaction(.durable) { () throws(StoreError) in
+                    try repairBlob(text, &problem)
+                }
+                store.emptyTrash()
+            } else {
+                isNamed = try store.isBlobNamed(text)
+                if try documents(text).isEmpty { problem.fix = StoreProblem.loadAgain }
+            }
+            // Not named any more: its image was removed while this looked.
+            if isNamed { problems.append(problem) }
+        }
+    }
+
+    /// What is wrong with a blob; nil when its content is what its name says.
+    private func damage(ofBlob text: String) throws(StoreError) -> String? {
+        guard let digest = Digest(text), digest.algorithm == .sha256 else { return "its digest cannot be read" }
+        let file: SharedFD
+        do throws(SystemError) {
+            file = SharedFD(try store.root.fd.open(Store.Directory.blobs + "/" + digest.hex, [.noFollow, .nonBlocking]))
+        } catch {
+            return error.errno == .noEntry ? "it is missing" : error.description
+        }
+        var hash = SHA256()
+        do throws(ArchiveError) {
+            let lender = BufferedLender(FileReader(file.fd, offset: 0, length: nil, name: text))
+            while true {
+                let piece = try lender.lend()
+                if piece.isEmpty { break }
+                hash.update(piece)
+                try cancellation?.check("check store")
+            }
+        } catch {
+            if error.code == .cancelled { throw StoreError(error) }
+            return StoreError(error).description
+        }
+        let found = hash.finishHex()
+        return found == digest.hex ? nil : "its content has the digest sha256:\(found)"
+    }
+
+    /// Inside a transaction, so that nobody brings it in or takes it away meanwhile.
+    ///
+    /// - Returns: whether an image still needs the blob.
+    private func repairBlob(_ text: String, _ problem: inout StoreProblem) throws(StoreError) -> Bool {
+        guard try store.isBlobNamed(text) else { return false }
+        // Another command may have loaded it again since.
+        if try damage(ofBlob: text) == nil {
+            goodBlobs.insert(text)
+            problem.outcome = .repaired
+            problem.fix = ""
+            return true
+        }
+        let path = Store.Directory.blobs + "/" + hexPart(text)
+        if let bytes = try documents(text).first {
+            // Out of the way first: it may be something that no file can be renamed over.
+            store.discard(Doomed(paths: [path]))
+            try system { () throws(SystemError) in try store.root.fd.replaceFile(path, with: bytes, durable: true) }
+            goodBlobs.insert(text)
+            problem.outcome = .repaired
+            problem.fix = ""
+            return true
+        }
+        // A layer's bytes cannot be made again from its files. The image still runs; loading it brings the blob back.
+        if store.root.fd.exists(path) {
+            store.discard(Doomed(paths: [path]))
+            problem.outcome = .removed
+        }
+        problem.fix = StoreProblem.loadAgain
+        return true
+    }
+
+    /// The bytes of a config or manifest as the database has them, where they have the digest.
+    private func documents(_ text: String) throws(StoreError) -> [[UInt8]] {
+        var found: [[UInt8]] = []
+        try store.database.query("SELECT manifest FROM images WHERE manifest_digest=?", [.text(text)]) { row in
+            found.append(row.blob(0))
+        }
+        try store.database.query("SELECT config FROM images WHERE id=?", [.text(text)]) { row in found.append(row.blob(0)) }
+        return found.filter { "sha256:" + SHA256.hex($0) == text }
+    }
+
+    // MARK: The rest
+
+    private func checkVolumes() throws(StoreError) {
+        let directories = Set(store.names(in: Store.Directory.volumes))
+        let rows = Set(try store.database.texts("SELECT name FROM volumes"))
+        for name in rows.subtracting(directories).sorted() {
+            problems.append(
+                StoreProblem(.volume, name, "its directory is missing; it is made empty on next use", fix: "berth volume rm \(name)"))
+        }
+        for name in directories.subtracting(rows).sorted() where isObjectName(name) {
+            problems.append(
+                StoreProblem(
+                    .volume, name, "the database does not know it; its data is in \(store.path)/\(Store.Directory.volumes)/\(name)",
+                    fix: "look at the directory, then move it away"))
+        }
+    }
+
+    private func checkIndex() throws(StoreError) {
+        func isCurrent() throws(StoreError) -> Bool {
+            guard try store.database.firstInteger("SELECT 1 FROM images LIMIT 1") != nil else { return true }
+            return (try? store.root.fd.readFile(OCILayout.indexName)) == store.indexDocument()
+                && store.root.fd.exists(OCILayout.fileName)
+        }
+        if try isCurrent() { return }
+        // Another command may have been between its commit and the file.
+        let isBehind = try store.database.transaction(.volatile) { () throws(StoreError) in
+            if try isCurrent() { return false }
+            if repair { store.writeIndex() }
+            return true
+        }
+        guard isBehind else { return }
+        problems.append(
+            StoreProblem(
+                .index, OCILayout.indexName, "it does not name the images that are here", fix: repair ? "" : StoreProblem.repairCommand,
+                outcome: repair ? .repaired : .found))
+    }
+
+    private func checkGarbage() throws(StoreError) {
+        var paths: [String] = []
+        // Content that a command brings in just now has no name yet; then the next check sees what is left.
+        if let content = try store.contentLock(.exclusive, wait: false) {
+            defer { withExtendedLifetime(content) {} }
+            let garbage = try store.database.transaction(.volatile) { () throws(StoreError) in try store.findGarbage() }
+            paths = garbage.layerRows.map { Store.Directory.layers + "/" + hexPart($0) } + garbage.paths
+        }
+        paths += store.names(in: Store.Directory.trash).map { Store.Directory.trash + "/" + $0 }
+        if repair { store.removeGarbage() }
+        for path in paths.sorted() {
+            let isGone = repair && !store.root.fd.exists(path)
+            problems.append(
+                StoreProblem(
+                    .garbage, path, "left by a command that was killed", fix: isGone ? "" : StoreProblem.repairCommand,
+                    outcome: isGone ? .repaired : .found))
+        }
+    }
+}
