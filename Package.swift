@@ -47,6 +47,7 @@ let package = Package(
         floor("Seccomp", ["Linux", "OCI", "JSON"]),
         floor("Cgroups", ["Linux", "OCI"]),
         // Floor 4
+        floor("Runtime", ["Linux", "JSON", "OCI", "Seccomp", "Cgroups"]),
         floor("Store", ["Linux", "JSON", "OCI", "Archive", "CSQLite"]),
         // Floor 5
         // Floor 6
@@ -60,6 +61,7 @@ let package = Package(
         tests("Archive", ["Linux"]),
         tests("Seccomp", ["OCI", "JSON"]),
         tests("Cgroups", ["OCI", "Linux"]),
+        tests("Runtime", ["CLinux", "Linux", "OCI", "JSON", "Cgroups"]),
         tests("Store", ["Linux", "OCI", "JSON", "Archive"]),
     ],
     swiftLanguageModes: [.v6]

@@ -1,0 +1,127 @@
+import CLinux
+import Cgroups
+import Glibc
+import Linux
+import OCI
+
+/// What holds the container's first process back until `start`.
+public enum Gate: Sendable {
+    /// A FIFO in the state directory: another process will start the container (`create`, then `start`).
+    case fifo
+    /// A socket of this process: if it ends before the start, the container does too.
+    case socket
+}
+
+/// What ``Container/create(_:)`` makes a container from.
+public struct CreateRequest {
+    public var id: String
+    /// Absolute path of the bundle directory.
+    public var bundle: String
+    /// The directory that holds one state directory for each container.
+    public var root: String
+    public var spec: Spec
+    /// The bytes `spec` was decoded from, kept for `exec` and poststop; empty: encoded again.
+    public var specBytes: [UInt8] = []
+    public var rootfs = RootfsSource.directory
+    public var standardInput = FD(0)
+    public var standardOutput = FD(1)
+    public var standardError = FD(2)
+    /// A connected socket that gets the pty master (runc's protocol); nil keeps it in ``Container/console``.
+    public var consoleSocket: FD?
+    /// Descriptors 3 ..< 3 + n pass to the program.
+    public var preserveFDs: Int32 = 0
+    public var pidFile: String?
+    public var gate = Gate.fifo
+    public var noPivot = false
+    public var noNewKeyring = false
+    /// On v1: controllers to have beside those of the limits.
+    public var controllers: Controllers = .accounting
+
+    public init(id: String, bundle: String, root: String, spec: Spec) {
+        self.id = id
+        self.bundle = bundle
+        self.root = root
+        self.spec = spec
+    }
+}
+
+/// A container whose first process is a child of this process.
+///
+/// Not thread-safe; the process must have one thread (its address space is copied into the container's first process).
+public final class Container {
+    public let id: String
+    public let directory: StateDirectory
+    /// Host pid of the first process; reap it with waitpid(2).
+    public let pid: Int32
+    public let pidfd: SharedFD
+    /// The pty master when the program has a terminal and nobody else was to get it.
+    public internal(set) var console: SharedFD?
+    public let cgroup: Cgroup
+    public let record: ContainerRecord
+    /// What `start` and `delete` need of it: the whole one would stay in memory as long as the container runs.
+    private let spec: Spec
+    private let sync: SharedFD
+    private var gate: SharedFD?
+
+    init(
+        request: CreateRequest, directory: StateDirectory, record: ContainerRecord, pidfd: SharedFD, cgroup: Cgroup,
+        sync: SharedFD, gate: SharedFD?, console: SharedFD?
+    ) {
+        id = request.id
+        self.directory = directory
+        self.record = record
+        pid = record.pid
+        self.pidfd = pidfd
+        self.cgroup = cgroup
+        let whole = request.spec
+        spec = Spec(ociVersion: whole.ociVersion, hooks: whole.hooks, annotations: whole.annotations)
+        self.sync = sync
+        self.gate = gate
+        self.console = console
+    }
+
+    /// Creates a container: its first process exists, confined, and waits for ``start()``.
+    ///
+    /// Either everything exists afterwards or nothing does.
+    /// Spec: runtime-spec runtime.md "Create".
+    /// - Throws: with ``RuntimeError/exitCode`` 127 or 126 when the program is missing or not executable.
+    public static func create(_ request: CreateRequest) throws(RuntimeError) -> Container {
+        try Launcher(request).launch()
+    }
+
+    /// Lets the program run and returns once execve has happened. For containers with a socket gate.
+    ///
+    /// poststart hooks run after that; the first that fails stops the container (runtime.md "Lifecycle", step 9).
+    /// - Throws: what kept the program from running; the first process has ended then.
+    public func start() throws(RuntimeError) {
+        guard let gate else { throw RuntimeError(.wrongState, "start container", id, cause: "it has been started") }
+        _ = cl_unlinkat(AT_FDCWD, directory.gatePath, 0)
+        try kernel("start container") { () throws(SystemError) in try gate.fd.send([1]) }
+        self.gate = nil
+        // The end of the file is the sign of success: execve closed the other side.
+        if let message = try SyncChannel(socket: sync.fd).receive() {
+            throw RuntimeError(.system, "start container", id, cause: "unexpected message \(message.step.rawValue)")
+        }
+        if let hooks = spec.hooks, !hooks.poststart.isEmpty {
+            let state = State(
+                ociVersion: spec.ociVersion, id: id, status: ContainerStatus.running.rawValue, pid: pid,
+                bundle: record.bundle, annotations: spec.annotations)
+            do throws(RuntimeError) { try HookRunner(state: state).run(hooks.poststart, "poststart") } catch {
+                try? cgroup.kill()
+                try? pidfd.fd.sendSignal(9)
+                throw error
+            }
+        }
+    }
+
+    /// Removes what the runtime made: processes that are left, the cgroup, the state directory; then poststop hooks.
+    /// - Parameter force: kill what still runs.
+    public func delete(force: Bool) throws(RuntimeError) {
+        try ContainerRemoval(directory: directory, record: record, spec: spec).run(force: force)
+    }
+}
+
+/// A message for the operator that is not an error; one line on standard error.
+func warn(_ text: String) {
+    try? FD.standardError.writeAll("berth-runtime: warning: \(text)\n")
+}

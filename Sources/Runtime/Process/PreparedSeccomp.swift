@@ -1,0 +1,50 @@
+import CLinux
+import Glibc
+import JSON
+import Linux
+import OCI
+import Seccomp
+
+/// A compiled filter and, when it notifies, the connected socket that its listener goes to.
+///
+/// The socket is connected by the creator, on the host: the path means nothing inside the container.
+struct PreparedSeccomp {
+    let program: SeccompProgram
+    let listener: SharedFD?
+    let metadata: String
+
+    /// - Throws: `.invalid` for a profile that cannot be compiled, `.system` when the listener cannot be reached.
+    init(_ profile: LinuxSeccomp) throws(RuntimeError) {
+        do throws(SeccompError) { program = try SeccompCompiler.compile(profile) } catch {
+            throw .invalid("linux.seccomp", error.description)
+        }
+        metadata = profile.listenerMetadata
+        if program.needsListener {
+            guard !profile.listenerPath.isEmpty else {
+                throw .invalid("linux.seccomp", "SCMP_ACT_NOTIFY needs listenerPath")
+            }
+            let path = profile.listenerPath
+            listener = try kernel("reach seccomp listener") { () throws(SystemError) in
+                SharedFD(try connectLocal(path, kind: .stream))
+            }
+        } else {
+            listener = nil
+        }
+    }
+
+    /// Installs the filter in this process. Needs no_new_privs or CAP_SYS_ADMIN.
+    ///
+    /// - Parameter state: the container's state, sent along with a notification descriptor
+    ///   (runtime-spec config-linux.md "The Container Process State").
+    func load(state: State) throws(SystemError) {
+        let result = program.instructions.withUnsafeBytes {
+            cl_seccomp_load($0.baseAddress, UInt16(clamping: program.instructions.count), program.flags.rawValue)
+        }
+        try check(result, "load seccomp filter")
+        guard let listener else { return }
+        let notifications = OwnedFD(owning: result)
+        let message = ContainerProcessState(
+            ociVersion: state.ociVersion, fds: ["seccompFd"], pid: state.pid, metadata: metadata, state: state)
+        try listener.fd.send(encodedDocument(message.write(to:)), descriptors: [notifications.fd])
+    }
+}

@@ -1,0 +1,178 @@
+import CLinux
+import Glibc
+import Linux
+import OCI
+
+extension RootfsBuilder {
+    /// One entry of `mounts`.
+    mutating func attach(_ mount: Mount, _ index: Int) throws(RuntimeError) {
+        let options = MountOptions(mount.options)
+        let destination = cleanPath(mount.destination)
+        guard destination != "/" else { throw .invalid("destination", "the root of the container cannot be mounted over") }
+        try refuseUnderProc(destination, mount, options)
+        if options.bind || mount.type == "bind" {
+            try bind(mount, index, destination, options)
+            return
+        }
+        switch mount.type {
+        case "cgroup", "cgroup2":
+            try CgroupMount(root: root, plan: plan).attach(destination, options)
+        case "proc", "sysfs":
+            try attachKernelFileSystem(mount, destination, options)
+        case "tmpfs":
+            try attachTemporary(mount, destination, options)
+        default:
+            let target = try kernel { () throws(SystemError) in try root.makeTarget(destination, .directory) }
+            let detached = try fileSystem(mount, options)
+            try finish(detached, on: target, options)
+        }
+    }
+
+    /// Nothing but procfs itself and a few files that lxcfs provides may be mounted under /proc: a fake `/proc/self`
+    /// would redirect the runtime's and the kernel's security decisions (CVE-2019-19921, CVE-2025-52881).
+    private func refuseUnderProc(_ destination: String, _ mount: Mount, _ options: MountOptions) throws(RuntimeError) {
+        if destination == "/proc" {
+            if mount.type == "proc" && !options.bind { return }
+            if options.bind || mount.type == "bind", try isProcfs(mount.source) { return }
+            throw .invalid("destination", "/proc can only hold a procfs")
+        }
+        guard destination.hasPrefix("/proc/") else { return }
+        let allowed = [
+            "cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo", "net/dev",
+            "sys/kernel/ns_last_pid", "sys/crypto/fips_enabled",
+        ]
+        for name in allowed where destination == "/proc/" + name { return }
+        throw .invalid("destination", "\"\(destination)\" cannot be mounted because it is inside /proc")
+    }
+
+    private func isProcfs(_ path: String) throws(RuntimeError) -> Bool {
+        try kernel { () throws(SystemError) in
+            let file = try FD.cwd.open(path, .path)
+            let type = try file.fd.fileSystemType()
+            let info = try file.fd.status()
+            return type == 0x9fa0 && info.st_ino == 1
+        }
+    }
+
+    private func bind(_ mount: Mount, _ index: Int, _ destination: String, _ options: MountOptions) throws(RuntimeError) {
+        try kernel { () throws(SystemError) in
+            let source: OwnedFD
+            if let prepared = plan.bindSources[index] {
+                source = try prepared.fd.duplicate()
+            } else {
+                let origin = try FD.cwd.open(plan.hostPath(mount.source), .path)
+                source = try cloneMount(origin.fd, recursive: options.recursiveBind)
+            }
+            let isDirectory = try source.fd.status().st_mode & S_IFMT == S_IFDIR
+            let target = try root.makeTarget(destination, isDirectory ? .directory : .file)
+            let targetIsDirectory = try target.fd.status().st_mode & S_IFMT == S_IFDIR
+            if isDirectory != targetIsDirectory {
+                throw SystemError(isDirectory ? .notDirectory : .isDirectory, "mount on", destination)
+            }
+            try setAttributes(source.fd, options)
+            try moveMount(source.fd, to: target.fd)
+            try setPropagations(source.fd, options)
+        }
+    }
+
+    /// Everything that mounting changes on the mount itself, before it becomes visible.
+    private func setAttributes(_ mount: FD, _ options: MountOptions) throws(SystemError) {
+        if !options.set.isEmpty || !options.clear.isEmpty {
+            try setMountAttributes(mount, set: options.set, clear: options.clear)
+        }
+        if !options.recursiveSet.isEmpty || !options.recursiveClear.isEmpty {
+            try setMountAttributes(mount, set: options.recursiveSet, clear: options.recursiveClear, recursive: true)
+        }
+    }
+
+    private func setPropagations(_ mount: FD, _ options: MountOptions) throws(SystemError) {
+        for entry in options.propagation {
+            try setMountAttributes(mount, propagation: entry.kind, recursive: entry.recursive)
+        }
+    }
+
+    /// A detached mount of a file system that is not a bind.
+    private func fileSystem(_ mount: Mount, _ options: MountOptions) throws(RuntimeError) -> OwnedFD {
+        try kernel { () throws(SystemError) in
+            let context = try FileSystemContext(mount.type)
+            if !mount.source.isEmpty { try context.set("source", mount.source) }
+            if !linux.mountLabel.isEmpty, labelled(mount.type) { try context.set("context", linux.mountLabel) }
+            for flag in options.superblockFlags { try context.set(flag: flag) }
+            for option in options.data {
+                if let equals = option.utf8.firstIndex(of: UInt8(ascii: "=")) {
+                    try context.set(String(option[..<equals]), String(option[option.utf8.index(after: equals)...]))
+                } else {
+                    try context.set(flag: option)
+                }
+            }
+            return try context.mount(attributes: options.set.subtracting(.readOnly))
+        }
+    }
+
+    private func labelled(_ type: String) -> Bool { type == "tmpfs" || type == "devpts" || type == "mqueue" }
+
+    private func finish(
+        _ detached: borrowing OwnedFD, on target: borrowing OwnedFD, _ options: MountOptions
+    ) throws(RuntimeError) {
+        let mount = detached.fd
+        let place = target.fd
+        try kernel { () throws(SystemError) in
+            if options.set.contains(.readOnly) { try setMountAttributes(mount, set: .readOnly) }
+            try moveMount(mount, to: place)
+            try setPropagations(mount, options)
+        }
+    }
+
+    /// procfs and sysfs go only onto a real directory at exactly that path: through a link they would land elsewhere
+    /// and leave the real /proc to the image (CVE-2023-27561).
+    private mutating func attachKernelFileSystem(
+        _ mount: Mount, _ destination: String, _ options: MountOptions
+    ) throws(RuntimeError) {
+        let target = try kernel { () throws(SystemError) in
+            let made = try root.makeTarget(destination, .directory)
+            _ = made.fd
+            return try root.root.open(inRoot: destination, [.path, .directory], resolve: .noSymlinks)
+        }
+        let detached = try fileSystem(mount, options)
+        try finish(detached, on: target, options)
+        if mount.type == "proc", destination == "/proc" { keep(procfs: SharedFD(detached)) }
+    }
+
+    private mutating func attachTemporary(_ mount: Mount, _ destination: String, _ options: MountOptions) throws(RuntimeError) {
+        let target = try kernel { () throws(SystemError) in try root.makeTarget(destination, .directory) }
+        var wanted = options
+        var adoptsMode: UInt32?
+        if !options.data.contains(where: { $0.hasPrefix("mode=") }), let info = try? target.fd.status() {
+            // A tmpfs over an existing directory keeps that directory's mode, as runc does.
+            adoptsMode = info.st_mode & 0o7777
+        }
+        if let adoptsMode { wanted.data.append("mode=" + String(adoptsMode, radix: 8)) }
+        let detached = try fileSystem(mount, wanted)
+        if options.copyUp {
+            try kernel("copy up") { () throws(SystemError) in
+                let from = try target.fd.open(".", [.readOnly, .directory])
+                let to = try detached.fd.open(".", [.readOnly, .directory])
+                try copyTree(from: from.fd, to: to.fd)
+            }
+        }
+        // `/dev` still gets its nodes, its terminals and its console; it is closed at the end.
+        if destination == "/dev", options.set.contains(.readOnly) {
+            wanted.set.subtract(.readOnly)
+            keep(readOnly: try kernel { () throws(SystemError) in SharedFD(try detached.fd.duplicate()) })
+        }
+        try finish(detached, on: target, wanted)
+    }
+}
+
+extension FD {
+    /// The magic number of the file system that holds this file. The C function is `fstatfs(2)`.
+    func fileSystemType() throws(SystemError) -> Int64 {
+        var type: Int64 = 0
+        var block: Int64 = 0
+        var blocks: Int64 = 0
+        var free: Int64 = 0
+        var flags: Int64 = 0
+        try check(cl_fstatfs(rawValue, &type, &block, &blocks, &free, &flags), "stat file system")
+        return type
+    }
+}
