@@ -46,10 +46,12 @@ let package = Package(
         // Floor 3
         floor("Seccomp", ["Linux", "OCI", "JSON"]),
         floor("Cgroups", ["Linux", "OCI"]),
+        floor("Control", ["Linux", "JSON", "OCI"]),
         // Floor 4
         floor("Runtime", ["Linux", "JSON", "OCI", "Seccomp", "Cgroups"]),
         floor("Store", ["Linux", "JSON", "OCI", "Archive", "CSQLite"]),
         // Floor 5
+        floor("Supervision", ["Linux", "JSON", "OCI", "Cgroups", "Control", "Runtime"]),
         // Floor 6
         // Floor 7
         // The two programs
@@ -61,8 +63,10 @@ let package = Package(
         tests("Archive", ["Linux"]),
         tests("Seccomp", ["OCI", "JSON"]),
         tests("Cgroups", ["OCI", "Linux"]),
+        tests("Control", ["Linux", "JSON"]),
         tests("Runtime", ["CLinux", "Linux", "OCI", "JSON", "Cgroups"]),
         tests("Store", ["Linux", "OCI", "JSON", "Archive"]),
+        tests("Supervision", ["Linux", "Control"]),
     ],
     swiftLanguageModes: [.v6]
 )

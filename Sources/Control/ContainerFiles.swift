@@ -1,0 +1,22 @@
+/// Names in a container's directory, and where its directories are.
+public enum ContainerFiles {
+    public static let specification = "config.json"
+    public static let supervision = "supervise.json"
+    public static let lock = "lock"
+    public static let exitRecord = "exit.json"
+    public static let log = "container.log"
+    /// Written before anything of the directory is removed: who finds it finishes the removal.
+    public static let removed = "removed"
+    public static let socket = "control.sock"
+
+    /// `STORE/containers`.
+    public static func containers(store: String) -> String { store + "/containers" }
+    /// `STORE/containers/ID`.
+    public static func directory(store: String, id: String) -> String { "\(store)/containers/\(id)" }
+    /// `RUN/containers/ID`.
+    public static func runDirectory(run: String, id: String) -> String { "\(run)/containers/\(id)" }
+    /// `RUN/containers/ID/control.sock`.
+    public static func socket(run: String, id: String) -> String { "\(run)/containers/\(id)/\(socket)" }
+    /// The runtime's state root: `RUN/runtime`.
+    public static func runtimeRoot(run: String) -> String { run + "/runtime" }
+}

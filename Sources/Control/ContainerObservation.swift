@@ -1,0 +1,81 @@
+import Linux
+
+/// What a container is, found out now from its supervisor's lock, the kernel and its exit record. Nothing of it is stored.
+public struct ContainerObservation: Sendable, Hashable {
+    public enum Status: Sendable, Hashable {
+        /// Defined, and never started since.
+        case created
+        /// A supervisor makes it, or it waits for `start`.
+        case starting
+        case running
+        case paused
+        /// The restart policy waits before the next run.
+        case restarting
+        case stopping
+        case exited
+        /// Its directory is being removed.
+        case removing
+        /// Its directory is gone, or what is left of it is to be removed: forget its definition.
+        case removed
+
+        /// Docker's word in `State.Status`.
+        public var text: String {
+            switch self {
+            case .created, .starting: "created"
+            case .running, .stopping: "running"
+            case .paused: "paused"
+            case .restarting: "restarting"
+            case .exited: "exited"
+            case .removing, .removed: "removing"
+            }
+        }
+
+        /// Whether there is a process to signal or enter.
+        public var isAlive: Bool { self == .running || self == .paused || self == .stopping }
+    }
+
+    public var status: Status
+    /// Host pid of the first process while it is alive, else 0.
+    public var pid: Int32
+    /// Pid of the supervisor while it is alive, else 0.
+    public var supervisor: Int32
+    /// Nanoseconds since 1970 of the latest start; 0 when there was none.
+    public var startedAt: Int64
+    /// End of the latest run that has ended; 0 when there was none or it was not seen.
+    public var finishedAt: Int64
+    /// Of the latest run that has ended; ``ExitRecord/unknownCode`` when nobody saw its end.
+    public var exitCode: Int
+    public var oomKilled: Bool
+    public var restartCount: UInt32
+    /// Why it failed or what is not known; empty when all is well.
+    public var error: String
+    /// The process lives and its supervisor was killed: it can be signalled and entered, but has no log and no exit code.
+    public var supervisorLost: Bool
+    /// What the exit record says, for status `.exited`.
+    public var manuallyStopped: Bool
+
+    public init(
+        _ status: Status, pid: Int32 = 0, supervisor: Int32 = 0, startedAt: Int64 = 0, finishedAt: Int64 = 0,
+        exitCode: Int = 0, oomKilled: Bool = false, restartCount: UInt32 = 0, error: String = "",
+        supervisorLost: Bool = false, manuallyStopped: Bool = false
+    ) {
+        self.status = status
+        self.pid = pid
+        self.supervisor = supervisor
+        self.startedAt = startedAt
+        self.finishedAt = finishedAt
+        self.exitCode = exitCode
+        self.oomKilled = oomKilled
+        self.restartCount = restartCount
+        self.error = error
+        self.supervisorLost = supervisorLost
+        self.manuallyStopped = manuallyStopped
+    }
+
+    init(_ record: ExitRecord) {
+        self.init(
+            .exited, startedAt: record.startedAt, finishedAt: record.finishedAt, exitCode: record.exitCode,
+            oomKilled: record.oomKilled, restartCount: record.restartCount, error: record.error,
+            manuallyStopped: record.manuallyStopped)
+    }
+}

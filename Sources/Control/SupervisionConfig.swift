@@ -1,0 +1,137 @@
+import JSON
+import Linux
+
+/// All that a supervisor has to know about its container beside the OCI config.json.
+///
+/// The engine writes it as `supervise.json` at create, and again at `update` and `rename` (then it sends `.reload`).
+public struct SupervisionConfig: Sendable, Hashable {
+    public var id: String
+    public var name: String
+    /// The directory with config.json.
+    public var bundle: String
+    public var rootfs: RootfsPlan
+    /// Stdio is a pseudo-terminal; must agree with `process.terminal` of config.json.
+    public var terminal = false
+    /// Standard input is a pipe that stays open (`-i`); otherwise it is /dev/null.
+    public var openStdin = false
+    /// Standard input is closed when the first client that was attached to it goes away.
+    public var stdinOnce = false
+    public var log = LogConfiguration()
+    public var restart = RestartPolicy.never
+    /// Signal number that `stop` sends first.
+    public var stopSignal: Int32 = 15
+    /// Seconds between the stop signal and SIGKILL; negative waits for ever.
+    public var stopTimeoutSeconds: Int64 = 10
+    /// The container's directory is removed when it has ended (`--rm`).
+    public var autoRemove = false
+    /// PID 1 is our reaper; config.json has it in `process.args` and the bind mount of the program.
+    public var initProcess = false
+    /// The container has a user namespace of its own: its files belong to subordinate ids.
+    public var ownUserNamespace = false
+    /// Use the systemd cgroup driver.
+    public var systemdCgroup = false
+    /// Another OCI runtime by path or name; empty is our own.
+    public var runtime = ""
+    /// Docker's notation; empty is the default `ctrl-p,ctrl-q`.
+    public var detachKeys = ""
+
+    public init(id: String, name: String, bundle: String, rootfs: RootfsPlan) {
+        self.id = id
+        self.name = name
+        self.bundle = bundle
+        self.rootfs = rootfs
+    }
+
+    /// The document that `parse` reads.
+    public func encoded() -> [UInt8] {
+        JSONWriter.document { writer in
+            writer.object { w in
+                w.field("version", 1)
+                w.field("id", id)
+                w.field("name", name)
+                w.field("bundle", bundle)
+                w.key("rootfs")
+                rootfs.write(to: &w)
+                w.fieldIfTrue("terminal", terminal)
+                w.fieldIfTrue("openStdin", openStdin)
+                w.fieldIfTrue("stdinOnce", stdinOnce)
+                w.key("log")
+                log.write(to: &w)
+                w.key("restart")
+                restart.write(to: &w)
+                w.field("stopSignal", stopSignal)
+                w.field("stopTimeoutSeconds", stopTimeoutSeconds)
+                w.fieldIfTrue("autoRemove", autoRemove)
+                w.fieldIfTrue("initProcess", initProcess)
+                w.fieldIfTrue("ownUserNamespace", ownUserNamespace)
+                w.fieldIfTrue("systemdCgroup", systemdCgroup)
+                w.fieldIfNotEmpty("runtime", runtime)
+                w.fieldIfNotEmpty("detachKeys", detachKeys)
+            }
+        }
+    }
+
+    /// Reads what `encoded` wrote; unknown members are passed over.
+    ///
+    /// - Throws: `.invalid` naming the place.
+    public static func parse(_ bytes: [UInt8]) throws(ControlError) -> SupervisionConfig {
+        do throws(JSONError) {
+            return try JSONParser.parse(bytes, limits: JSONLimits(depth: 16, size: 4 << 20, allowsNUL: false)) {
+                (parser: inout JSONParser) throws(JSONError) -> SupervisionConfig in try SupervisionConfig(json: &parser)
+            }
+        } catch {
+            throw ControlError(error, ContainerFiles.supervision)
+        }
+    }
+
+    /// Reads `supervise.json` of a container's directory.
+    public static func load(from directory: FD) throws(ControlError) -> SupervisionConfig {
+        let bytes: [UInt8]
+        do throws(SystemError) {
+            bytes = try directory.readFile(ContainerFiles.supervision, limit: 4 << 20)
+        } catch {
+            throw ControlError(error, "read", ContainerFiles.supervision)
+        }
+        return try parse(bytes)
+    }
+
+    /// Writes `supervise.json` by rename.
+    ///
+    /// - Parameter durable: survive power loss once this returns.
+    public func save(in directory: FD, durable: Bool) throws(ControlError) {
+        do throws(SystemError) {
+            try directory.replaceFile(ContainerFiles.supervision, with: encoded(), durable: durable)
+        } catch {
+            throw ControlError(error, "write", ContainerFiles.supervision)
+        }
+    }
+}
+
+extension SupervisionConfig {
+    private init(json parser: inout JSONParser) throws(JSONError) {
+        self.init(id: "", name: "", bundle: "", rootfs: .directory(""))
+        var object = try parser.beginObject()
+        while let key = try parser.nextKey(&object) {
+            switch key {
+            case "id": id = try parser.string()
+            case "name": name = try parser.string()
+            case "bundle": bundle = try parser.string()
+            case "rootfs": rootfs = try RootfsPlan(json: &parser)
+            case "terminal": terminal = try parser.bool()
+            case "openStdin": openStdin = try parser.bool()
+            case "stdinOnce": stdinOnce = try parser.bool()
+            case "log": log = try LogConfiguration(json: &parser)
+            case "restart": restart = try RestartPolicy(json: &parser)
+            case "stopSignal": stopSignal = try parser.int()
+            case "stopTimeoutSeconds": stopTimeoutSeconds = try parser.int()
+            case "autoRemove": autoRemove = try parser.bool()
+            case "initProcess": initProcess = try parser.bool()
+            case "ownUserNamespace": ownUserNamespace = try parser.bool()
+            case "systemdCgroup": systemdCgroup = try parser.bool()
+            case "runtime": runtime = try parser.string()
+            case "detachKeys": detachKeys = try parser.string()
+            default: try parser.skip()
+            }
+        }
+    }
+}

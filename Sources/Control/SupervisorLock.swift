@@ -1,0 +1,61 @@
+import CLinux
+import Glibc
+import Linux
+
+/// The lock that a supervisor holds on its container for life, and the place where it says what it is doing.
+///
+/// The kernel releases it however the supervisor ends. One thread only.
+public struct SupervisorLock: ~Copyable {
+    private let file: OwnedFD
+    private var generation: UInt32 = 0
+
+    private init(_ file: consuming OwnedFD) { self.file = file }
+
+    /// Takes the lock of a container's directory.
+    ///
+    /// - Throws: `.alreadyRunning` when a supervisor has it; `.system`.
+    public static func acquire(in directory: FD) throws(ControlError) -> SupervisorLock {
+        do throws(SystemError) {
+            let file = try directory.open(ContainerFiles.lock, [.readWrite, .create, .noFollow], mode: 0o600)
+            if try file.fd.tryLock(.exclusive) { return SupervisorLock(file) }
+        } catch {
+            throw ControlError(error, "lock", "container")
+        }
+        throw ControlError(.alreadyRunning, "lock", "container", cause: "a supervisor holds it")
+    }
+
+    /// Writes the record over the one before, with one call.
+    public mutating func write(_ record: PhaseRecord) throws(ControlError) {
+        generation &+= 1
+        let bytes = record.fileContent(generation: generation)
+        let written = bytes.withUnsafeBytes { cl_pwrite(file.raw, $0.baseAddress, $0.count, 0) }
+        if written < 0 {
+            throw ControlError(
+                SystemError(Errno(rawValue: Int32(truncatingIfNeeded: -written)), "write", ContainerFiles.lock),
+                "record phase")
+        }
+    }
+
+    /// Whether a supervisor lives, and the record in the lock file (of the last one, when none lives).
+    ///
+    /// - Parameter directory: the parent of the container's directory; `path` is `ID/lock`.
+    static func inspect(_ directory: FD, _ path: String) throws(SystemError) -> (held: Bool, record: PhaseRecord?) {
+        let file = try directory.open(path, .readOnly)
+        var holder: Int32 = 0
+        // A read lock conflicts with the supervisor's write lock, and may be asked about on a read-only descriptor.
+        try check(cl_ofd_lock_holder(file.raw, Int32(F_RDLCK), &holder), "query lock", path)
+        var record: PhaseRecord?
+        for _ in 0..<3 {
+            record = readRecord(file.fd)
+            if record != nil || holder == 0 { break }
+        }
+        return (holder != 0, record)
+    }
+
+    private static func readRecord(_ file: FD) -> PhaseRecord? {
+        let bytes = [UInt8](unsafeUninitializedCapacity: PhaseRecord.fileSize) { buffer, count in
+            count = max(0, cl_pread(file.rawValue, buffer.baseAddress, buffer.count, 0))
+        }
+        return PhaseRecord.parse(fileContent: bytes)
+    }
+}

@@ -1,0 +1,23 @@
+import Control
+import Linux
+
+/// A connection to us.
+final class ControlClient {
+    let socket: SharedFD
+    var token: EventLoop.Token?
+    /// Of the latest request: each must be one more.
+    var sequence: UInt32 = 0
+
+    init(_ socket: SharedFD) { self.socket = socket }
+
+    /// - Returns: false when the client has gone or takes no messages: it must not hold us up.
+    func send(_ event: ControlEvent, sequence: UInt32) -> Bool {
+        do throws(SystemError) {
+            // MSG_DONTWAIT | MSG_NOSIGNAL
+            try socket.fd.send(event.frame(sequence: sequence).encoded, flags: 0x40 | 0x4000)
+            return true
+        } catch {
+            return false
+        }
+    }
+}

@@ -1,0 +1,116 @@
+import Cgroups
+import Control
+import Glibc
+import Linux
+import OCI
+import Runtime
+
+/// Containers of our own runtime, in this process.
+final class RuntimeLauncher: ContainerLauncher {
+    private let config: SupervisionConfig
+    private let root: String
+    private var container: Container?
+    private(set) var userNamespace: SharedFD?
+
+    /// - Parameter root: the runtime's state root.
+    init(_ config: SupervisionConfig, root: String) {
+        self.config = config
+        self.root = root
+    }
+
+    func create(_ stdio: ContainerStdio) throws(LaunchFailure) -> LaunchedContainer {
+        let request = try makeRequest(stdio)
+        let made: Container
+        do throws(RuntimeError) {
+            made = try Container.create(request)
+        } catch {
+            throw LaunchFailure(error)
+        }
+        container = made
+        if config.autoRemove, config.ownUserNamespace || geteuid() != 0 {
+            userNamespace = try? openUserNamespace(of: made.pid)
+        }
+        return LaunchedContainer(
+            pid: made.pid, pidfd: made.pidfd, console: made.console, freezeFile: freezeFile(made.cgroup.record))
+    }
+
+    /// config.json is read anew for each run, and forgotten: what is needed later is in the runtime's state.
+    private func makeRequest(_ stdio: ContainerStdio) throws(LaunchFailure) -> CreateRequest {
+        let bytes: [UInt8]
+        let spec: Spec
+        do throws(SystemError) {
+            bytes = try FD.cwd.readFile(config.bundle + "/" + ContainerFiles.specification)
+        } catch {
+            throw LaunchFailure(error.description)
+        }
+        do throws(OCIError) { spec = try Spec.decode(bytes) } catch { throw LaunchFailure(error.description) }
+        var request = CreateRequest(id: config.id, bundle: config.bundle, root: root, spec: spec)
+        request.specBytes = bytes
+        if case .overlay(let plan) = config.rootfs {
+            var overlay = OverlayRootfs(
+                lower: plan.lower, upper: plan.upper, work: plan.work, userXattr: plan.userXattr, volatile: plan.volatile)
+            overlay.idMapped = plan.idMapped
+            request.rootfs = .overlay(overlay)
+        }
+        request.standardInput = stdio.input.fd
+        request.standardOutput = stdio.output.fd
+        request.standardError = stdio.error.fd
+        request.gate = .socket
+        return request
+    }
+
+    func start() throws(LaunchFailure) {
+        guard let container else { throw LaunchFailure("container was not created") }
+        do throws(RuntimeError) { try container.start() } catch { throw LaunchFailure(error) }
+    }
+
+    func kill(_ signal: Int32) throws(LaunchFailure) {
+        guard let container else { throw LaunchFailure("container is not running") }
+        do throws(SystemError) { try container.pidfd.fd.sendSignal(signal) } catch {
+            throw LaunchFailure(error.errno == .noProcess ? "container is not running" : error.description)
+        }
+    }
+
+    func killAll() { try? container?.cgroup.kill() }
+
+    func setFrozen(_ frozen: Bool) throws(LaunchFailure) {
+        guard let container else { throw LaunchFailure("container is not running") }
+        do throws(CgroupError) {
+            if frozen { try container.cgroup.freeze() } else { try container.cgroup.thaw() }
+        } catch {
+            throw LaunchFailure(error.description)
+        }
+    }
+
+    func outOfMemoryKills() -> UInt64 { (try? container?.cgroup.oomKillCount()) ?? 0 }
+
+    func delete() {
+        do throws(RuntimeError) { try container?.delete(force: true) } catch {
+            // What is left is found by the runtime's own `delete`; the container has ended all the same.
+            complain(error.description)
+        }
+        container = nil
+    }
+}
+
+extension LaunchFailure {
+    init(_ error: RuntimeError) { self.init(exitCode: error.exitCode, error.description) }
+}
+
+/// The kernel's file that tells whether a cgroup is frozen.
+func freezeFile(_ record: CgroupRecord) -> String {
+    for entry in record.entries {
+        if entry.hierarchy.split(separator: ",").contains("freezer") { return entry.path + "/freezer.state" }
+    }
+    return record.entries.first { $0.isUnified }.map { $0.path + "/cgroup.events" } ?? ""
+}
+
+/// Keeps the user namespace of a container beyond the container.
+func openUserNamespace(of pid: Int32) throws(SystemError) -> SharedFD {
+    SharedFD(try FD.cwd.open("/proc/\(pid)/ns/user", .readOnly))
+}
+
+/// A line for whoever still reads our standard error.
+func complain(_ text: String) {
+    try? FD.standardError.writeAll("berth-runtime supervise: \(text)\n")
+}

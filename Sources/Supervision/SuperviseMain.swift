@@ -1,0 +1,105 @@
+import CLinux
+import Control
+import Glibc
+import Linux
+
+/// `berth-runtime supervise --store DIR --run RUN --id ID`: the resident parent of one container.
+///
+/// Descriptor 3 is a SEQPACKET connection to who launched it. Needs a process with one thread.
+/// - Parameter arguments: what follows `supervise`.
+/// - Returns: the exit status of the process, which nobody looks at: what happened is told by the protocol.
+public func superviseMain(arguments: [String]) -> Int32 {
+    let starter = inheritedStarter()
+    do throws(ControlError) {
+        let parsed = try SuperviseArguments.parse(arguments)
+        let supervisor = try makeSupervisor(parsed)
+        leaveStandardError()
+        supervisor.run(starter: starter)
+        return 0
+    } catch {
+        let code = error.code == .alreadyRunning ? 1 : error.exitCode
+        _ = starter.map { ControlClient($0).send(.failed(exitCode: code, text: error.description), sequence: 0) }
+        complain(error.description)
+        return code
+    }
+}
+
+/// From here on the protocol tells what fails. Who started us may wait for the end of the pipe that is its standard error
+/// (`berth run -d … 2>&1 | tee log`), and we stay for as long as the container.
+private func leaveStandardError() {
+    guard let null = try? FD.cwd.open("/dev/null", .readWrite) else { return }
+    _ = dup2(null.raw, 2)
+}
+
+/// Descriptor 3 if it is a socket; anything else there is none of our business.
+private func inheritedStarter() -> SharedFD? {
+    guard let info = try? FD(3).status(), info.st_mode & S_IFMT == S_IFSOCK else { return nil }
+    try? FD(3).setCloseOnExec(true)
+    return SharedFD(owning: 3)
+}
+
+private func makeSupervisor(_ arguments: SuperviseArguments) throws(ControlError) -> Supervisor {
+    let id = arguments.id
+    let signals = try step(id) { () throws(SystemError) in SharedFD(try becomeSupervisor()) }
+    let directory = try step(id) { () throws(SystemError) in
+        SharedFD(try FD.cwd.open(arguments.store, [.readOnly, .directory]))
+    }
+    let lock = try acquireLock(directory.fd, arguments)
+    let config = try SupervisionConfig.load(from: directory.fd)
+    let launcher: any ContainerLauncher =
+        config.runtime.isEmpty
+        ? RuntimeLauncher(config, root: ContainerFiles.runtimeRoot(run: arguments.run))
+        : ExternalLauncher(config, run: arguments.run)
+    let supervisor: Supervisor
+    do throws(SystemError) {
+        supervisor = try Supervisor(arguments, config, directory: directory, lock: lock, launcher: launcher)
+    } catch {
+        throw ControlError(error, "supervise", id)
+    }
+    try step(id) { () throws(SystemError) in
+        try supervisor.listen()
+        try supervisor.watchSignals(signals)
+    }
+    return supervisor
+}
+
+private func step<T>(_ id: String, _ body: () throws(SystemError) -> T) throws(ControlError) -> T {
+    do throws(SystemError) { return try body() } catch { throw ControlError(error, "supervise", id) }
+}
+
+/// Takes the container's lock. A supervisor that only serves slow readers of a run that has ended is asked to go.
+private func acquireLock(_ directory: FD, _ arguments: SuperviseArguments) throws(ControlError) -> SupervisorLock {
+    do throws(ControlError) {
+        return try SupervisorLock.acquire(in: directory)
+    } catch {
+        guard error.code == .alreadyRunning else { throw error }
+    }
+    if let other = try? SupervisorConnection.connect(run: arguments.run, id: arguments.id) { try other.request(.yield) }
+    // Its last steps (removing its socket, exiting) take a moment.
+    let deadline = monotonicNanoseconds() + 5_000_000_000
+    while true {
+        do throws(ControlError) {
+            return try SupervisorLock.acquire(in: directory)
+        } catch {
+            if error.code != .alreadyRunning || monotonicNanoseconds() > deadline { throw error }
+        }
+        usleep(5_000)
+    }
+}
+
+/// Leaves the starter's session and takes signals and orphans as what they are here: events.
+///
+/// - Returns: a descriptor for signals. None but SIGKILL ends us: the container's parent is not ended by a terminal that
+///   hangs up or by a shell's `kill`.
+package func becomeSupervisor() throws(SystemError) -> OwnedFD {
+    _ = cl_setsid()  // fails where the starter has done it already
+    try check(cl_prctl(36 /* PR_SET_CHILD_SUBREAPER */, 1, 0, 0, 0), "become subreaper")
+    // SAFETY: the kernel copies the name during the call.
+    _ = "berth-supervise".withCString { name in
+        cl_prctl(15 /* PR_SET_NAME */, UInt(bitPattern: UnsafeRawPointer(name)), 0, 0, 0)
+    }
+    var mask = UInt64.max
+    for signal in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS] { mask &= ~(1 << UInt64(signal - 1)) }
+    try check(cl_signal_mask(mask, nil), "block signals")
+    return OwnedFD(owning: try check(cl_signalfd(-1, mask, Int32(O_NONBLOCK)), "make signal descriptor"))
+}

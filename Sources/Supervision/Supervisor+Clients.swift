@@ -1,0 +1,92 @@
+import CLinux
+import Control
+import Glibc
+import Linux
+
+/// Connections: who may connect, what they may ask, what they are told.
+extension Supervisor {
+    /// Begins to listen on `RUN/containers/ID/control.sock`.
+    package func listen() throws(SystemError) {
+        let path = ContainerFiles.runDirectory(run: arguments.run, id: arguments.id)
+        try FD.cwd.makeDirectories(path, mode: 0o700)
+        let socket = SharedFD(
+            try listenLocal(ContainerFiles.socket(run: arguments.run, id: arguments.id), kind: .sequencedPacket))
+        try socket.fd.setNonBlocking(true)
+        listener = socket
+        _ = try loop.add(socket.fd, .readable) { [unowned self] _ in accept() }
+    }
+
+    private func accept() {
+        guard let listener else { return }
+        let number = cl_accept4(listener.raw, Int32(SOCK_CLOEXEC.rawValue))
+        guard number >= 0 else { return }
+        let socket = SharedFD(owning: number)
+        // The file's mode admits only its owner; this also keeps out whoever got the descriptor handed.
+        guard let peer = try? socket.fd.peerCredentials(), peer.uid == geteuid() || peer.uid == 0 else { return }
+        _ = addClient(socket)
+    }
+
+    @discardableResult
+    func addClient(_ socket: SharedFD) -> ControlClient? {
+        let client = ControlClient(socket)
+        client.token = try? loop.add(socket.fd, .readable) { [unowned self, unowned client] _ in receive(client) }
+        guard client.token != nil else { return nil }
+        clients.append(client)
+        return client
+    }
+
+    func remove(_ client: ControlClient) {
+        if let token = client.token { loop.remove(token) }
+        client.token = nil
+        clients.removeAll { $0 === client }
+        guard starter === client else { return }
+        starter = nil
+        // Nobody will start it any more.
+        if stage == .created { abandon() }
+    }
+
+    func broadcast(_ event: ControlEvent) {
+        for client in clients where !client.send(event, sequence: 0) { remove(client) }
+    }
+
+    private func receive(_ client: ControlClient) {
+        becomeIdleSoon()
+        let message: Message
+        do throws(SystemError) {
+            message = try client.socket.fd.receive(limit: 4096, flags: 0x40 /* MSG_DONTWAIT */)
+        } catch {
+            if error.errno != .again { remove(client) }
+            return
+        }
+        if message.bytes.isEmpty {
+            remove(client)
+            return
+        }
+        do throws(ControlError) {
+            let frame = try ControlFrame.decode(message.bytes)
+            guard !message.truncated, frame.sequence == client.sequence &+ 1 else {
+                throw ControlError(.protocol, "read message", cause: "it is out of order or truncated")
+            }
+            client.sequence = frame.sequence
+            answer(client, frame, message.descriptors)
+        } catch {
+            // Whoever does not speak the protocol is told once, and left.
+            _ = client.send(.refused(code: error.code.rawValue, text: error.description), sequence: 0)
+            remove(client)
+        }
+    }
+
+    private func answer(_ client: ControlClient, _ frame: ControlFrame, _ descriptors: [SharedFD]) {
+        let reply: ControlEvent
+        do throws(ControlError) {
+            let request = try ControlRequest(frame)
+            if case .query = request, !client.send(.phase(record), sequence: 0) { return remove(client) }
+            try perform(request, client, descriptors)
+            reply = .done
+        } catch {
+            reply = .refused(code: error.code.rawValue, text: error.cause)
+        }
+        // The answer follows the deed. Starting may have ended us and the client.
+        if client.token != nil, !client.send(reply, sequence: frame.sequence) { remove(client) }
+    }
+}

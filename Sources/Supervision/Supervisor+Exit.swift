@@ -1,0 +1,159 @@
+import CLinux
+import Control
+import Glibc
+import Linux
+
+/// What happens when a run ends.
+///
+/// The order: reap, take the container down, write the record, hand the rest of the output to the log and the clients,
+/// tell the clients, then start again or go.
+extension Supervisor {
+    /// Collects every child that has ended: the container's first process, and orphans that were given to us.
+    func reap() {
+        while let child = try? waitForProcess(-1, options: WNOHANG) {
+            if child.pid == record.pid, ended == nil { ended = child.status }
+        }
+        guard let ended else { return }
+        if stage == .running { runEnded(ended) }
+        if stage == .created {
+            record.startedAt = 0
+            fail(LaunchFailure("container process ended before it was started (status \(ended.code))"))
+        }
+    }
+
+    private func runEnded(_ status: ExitStatus) {
+        loop.set(.kill, in: nil)
+        let duration = monotonicNanoseconds() &- startedMonotonic
+        var exit = ExitRecord(
+            exitCode: Int(status.code), startedAt: record.startedAt, finishedAt: wallClockNanoseconds(),
+            bootID: record.bootID, pid: record.pid, restartCount: backOff.count, manuallyStopped: manuallyStopped)
+        if case .signaled(let signal) = status { exit.signal = signal }
+        // Before the cgroup goes, which holds the count.
+        exit.oomKilled = launcher.outOfMemoryKills() > oomKillsBefore
+        launcher.delete()
+        container = nil
+        record.pid = 0
+        nextRun = backOff.next(exitCode: exit.exitCode, manuallyStopped: manuallyStopped, duration: duration)
+        windUp(exit)
+    }
+
+    /// A container that could not be created or started.
+    func fail(_ failure: LaunchFailure) {
+        var exit = ExitRecord(
+            exitCode: Int(failure.exitCode), startedAt: 0, finishedAt: wallClockNanoseconds(), bootID: record.bootID,
+            restartCount: backOff.count, error: failure.text, manuallyStopped: manuallyStopped)
+        // A restart that fails is the end of the run before it, told by its error.
+        exit.startedAt = record.startedAt
+        discardContainer()
+        nextRun = nil
+        broadcast(.failed(exitCode: failure.exitCode, text: failure.text))
+        windUp(exit)
+    }
+
+    /// Nobody wants the created container any more.
+    func abandon() {
+        discardContainer()
+        nextRun = nil
+        record.startedAt = 0
+        setPhase(.exited)
+        output.closeSource()
+        error.closeSource()
+        input.close()
+        lastExit = nil
+        stage = .finished
+        if config.autoRemove { removeContainer() }
+        leave()
+    }
+
+    /// Takes down a container that never ran: the process, then what it was in.
+    private func discardContainer() {
+        if let container {
+            try? container.pidfd.fd.sendSignal(SIGKILL)
+            if ended == nil { _ = try? waitForProcess(container.pid) }
+            launcher.delete()
+        }
+        container = nil
+        record.pid = 0
+    }
+
+    /// Writes down how it ended, then lets the output run out.
+    private func windUp(_ exit: ExitRecord) {
+        lastExit = exit
+        record.finishedAt = exit.finishedAt
+        record.exitCode = Int64(exit.exitCode)
+        stage = .draining
+        if nextRun == nil {
+            saveRecord(exit)
+            setPhase(config.autoRemove ? .removing : .exited)
+        } else {
+            setPhase(.restarting)
+            // Slow clients of this run may not hold up the next one for ever.
+            loop.set(.drain, in: 10_000_000_000)
+        }
+        input.close()
+        drainOutput()
+    }
+
+    /// Reads what is left; the last stream to finish concludes the run, perhaps at once.
+    func drainOutput() {
+        output.drain()
+        if stage == .draining { error.drain() }
+    }
+
+    private func saveRecord(_ exit: ExitRecord) {
+        if config.autoRemove { return }
+        do throws(ControlError) {
+            try exit.save(in: directory.fd, durable: true)
+        } catch {
+            // A full disk: without durability it may still fit. Failing that, the lock file has the exit code.
+            try? exit.save(in: directory.fd, durable: false)
+        }
+    }
+
+    /// Called whenever a stream has come to its end and its clients have all of it.
+    func streamFinished() {
+        guard stage == .draining, output.isFinished, error.isFinished else { return }
+        loop.set(.drain, in: nil)
+        output.closeSource()
+        error.closeSource()
+        output.closeClients()
+        error.closeClients()
+        input.closeClients()
+        conclude()
+    }
+
+    /// Tells the end; then the next run, or none.
+    func conclude() {
+        guard let exit = lastExit else { return }
+        if let wait = nextRun {
+            broadcast(.exited(exit, restarting: true))
+            stage = .waiting
+            loop.set(.restart, in: wait)
+            becomeIdleSoon()
+            return  // the lock is held on, `restart()` comes back here
+        }
+        if stage == .waiting { saveRecord(exit) }
+        stage = .finished
+        if config.autoRemove { removeContainer() } else { setPhase(.exited) }
+        broadcast(.exited(exit, restarting: false))
+        leave()
+    }
+
+    func restart() {
+        guard stage == .waiting else { return }
+        nextRun = nil
+        manuallyStopped = false
+        record.restartCount = backOff.count
+        stage = .idle
+        if launch() { start() }
+    }
+
+    /// Ends the loop; the process goes with it, and the kernel releases the lock.
+    func leave() {
+        // The socket before the lock: who finds the lock free finds no dead socket either.
+        let path = ContainerFiles.socket(run: arguments.run, id: arguments.id)
+        _ = cl_unlinkat(AT_FDCWD, path, 0)
+        _ = cl_unlinkat(AT_FDCWD, ContainerFiles.runDirectory(run: arguments.run, id: arguments.id), 0x200)
+        loop.stop()
+    }
+}

@@ -1,0 +1,128 @@
+import CLinux
+import Control
+import Glibc
+import Linux
+
+/// What clients can ask.
+extension Supervisor {
+    func perform(_ request: ControlRequest, _ client: ControlClient, _ descriptors: [SharedFD]) throws(ControlError) {
+        switch request {
+        case .start:
+            guard client === starter, stage == .created else { throw refusal("container is not waiting for start") }
+            start()
+        case .attach(let streams): try attach(streams, descriptors)
+        case .resize(let rows, let columns): try resize(rows, columns)
+        case .stop(let signal, let timeout): try stop(signal, timeout)
+        case .kill(let signal): try kill(signal)
+        case .setRestartPolicy(let policy): setRestartPolicy(policy)
+        case .pause: try setFrozen(true)
+        case .resume: try setFrozen(false)
+        case .query: break
+        case .reload: try reload()
+        case .yield:
+            guard stage == .draining || stage == .finished else { throw refusal("container is running") }
+            deadlineReached(.drain)
+        case .reopenLog: log?.reopen()
+        }
+    }
+
+    func refusal(_ cause: String) -> ControlError {
+        ControlError(.refused, "ask supervisor", arguments.id, cause: cause)
+    }
+
+    private func attach(_ streams: AttachStreams, _ descriptors: [SharedFD]) throws(ControlError) {
+        guard descriptors.count == streams.count else { throw refusal("attach came without its descriptors") }
+        guard stage != .draining, stage != .finished else { throw refusal("container has ended") }
+        var rest = descriptors[...]
+        do throws(SystemError) {
+            // A stream that the container does not have is closed at once: the client sees its end.
+            if streams.contains(.input), let fd = rest.popFirst(), config.openStdin { try input.attach(fd) }
+            if streams.contains(.output), let fd = rest.popFirst() { try output.attach(fd) }
+            if streams.contains(.error), let fd = rest.popFirst(), !config.terminal { try error.attach(fd) }
+        } catch {
+            throw ControlError(error, "attach to", arguments.id)
+        }
+        becomeIdleSoon()
+    }
+
+    private func resize(_ rows: UInt16, _ columns: UInt16) throws(ControlError) {
+        guard config.terminal else { throw refusal("container has no terminal") }
+        terminalSize = (rows, columns)
+        guard let console = container?.console else { return }
+        let result = cl_winsize_set(console.raw, rows, columns)
+        if result < 0 { throw refusal(Errno(rawValue: -result).description) }
+    }
+
+    private func stop(_ signal: Int32, _ timeout: Int64) throws(ControlError) {
+        guard signal >= 0, signal <= 64 else { throw refusal("signal \(signal) does not exist") }
+        manuallyStopped = true
+        switch stage {
+        case .idle, .created: abandon()
+        case .waiting:
+            loop.set(.restart, in: nil)
+            nextRun = nil
+            lastExit?.manuallyStopped = true
+            conclude()
+        case .draining, .finished: nextRun = nil
+        case .running: try stopRunning(signal == 0 ? config.stopSignal : signal, timeout)
+        }
+    }
+
+    private func stopRunning(_ signal: Int32, _ timeout: Int64) throws(ControlError) {
+        setPhase(.stopping)
+        // The signal first: a frozen process gets it when it is thawed, and nothing else in between.
+        try ask { () throws(LaunchFailure) in try launcher.kill(signal) }
+        _ = try? ask { () throws(LaunchFailure) in try launcher.setFrozen(false) }
+        var wait: Int64? = timeout
+        if timeout == ControlRequest.configuredTimeout {
+            let seconds = config.stopTimeoutSeconds
+            wait = seconds < 0 || seconds > Int64.max / 1000 ? nil : seconds * 1000
+        } else if timeout < 0 {
+            wait = nil
+        }
+        guard let wait else { return }
+        let nanoseconds = min(wait, Int64.max / 4_000_000) * 1_000_000
+        // A second stop may shorten the wait, not lengthen it.
+        if let left = loop.remaining(.kill), left < nanoseconds { return }
+        if nanoseconds == 0 { killAll() } else { loop.set(.kill, in: nanoseconds) }
+    }
+
+    private func kill(_ signal: Int32) throws(ControlError) {
+        guard signal >= 0, signal <= 64 else { throw refusal("signal \(signal) does not exist") }
+        guard stage == .running else { throw refusal("container is not running") }
+        let isFinal = signal == SIGKILL || signal == config.stopSignal
+        if isFinal { manuallyStopped = true }
+        try ask { () throws(LaunchFailure) in try launcher.kill(signal) }
+        // A frozen process dies only when it is thawed (v1), and stays paused otherwise.
+        if signal == SIGKILL { _ = try? ask { () throws(LaunchFailure) in try launcher.setFrozen(false) } }
+    }
+
+    func killAll() {
+        guard stage == .running else { return }
+        launcher.killAll()
+        try? container?.pidfd.fd.sendSignal(SIGKILL)
+    }
+
+    private func setFrozen(_ frozen: Bool) throws(ControlError) {
+        guard stage == .running else { throw refusal("container is not running") }
+        try ask { () throws(LaunchFailure) in try launcher.setFrozen(frozen) }
+    }
+
+    private func ask(_ body: () throws(LaunchFailure) -> Void) throws(ControlError) {
+        do throws(LaunchFailure) { try body() } catch { throw refusal(error.text) }
+    }
+
+    private func setRestartPolicy(_ policy: RestartPolicy) {
+        config.restart = policy
+        backOff.policy = policy
+    }
+
+    /// Takes over what may change while a container runs.
+    private func reload() throws(ControlError) {
+        let fresh = try SupervisionConfig.load(from: directory.fd)
+        config.name = fresh.name
+        config.stopSignal = fresh.stopSignal
+        config.stopTimeoutSeconds = fresh.stopTimeoutSeconds
+        setRestartPolicy(fresh.restart)
+    }
+}

@@ -1,0 +1,213 @@
+import CLinux
+import Control
+import Glibc
+import Linux
+
+/// The parent of one container: holds its lock, stdio, log and clients, and decides what happens when it ends.
+///
+/// One thread, one epoll. Nothing but the container's own end, or a request, ends it: not the death of who started it,
+/// not a signal, not a full disk.
+package final class Supervisor {
+    /// Where a run stands.
+    enum Stage {
+        /// Not created yet, or between two runs.
+        case idle
+        /// Created; waits for `.start`.
+        case created
+        case running
+        /// Ended; its output is still on the way to slow clients.
+        case draining
+        /// Waits for the next run of the restart policy.
+        case waiting
+        case finished
+    }
+
+    let arguments: SuperviseArguments
+    var config: SupervisionConfig
+    let directory: SharedFD
+    let launcher: any ContainerLauncher
+    let loop: EventLoop
+    let log: LogWriter?
+    let output: OutputStream
+    let error: OutputStream
+    let input: InputStream
+    var lock: SupervisorLock
+    var record: PhaseRecord
+    var stage = Stage.idle
+    var backOff: RestartBackOff
+    var clients: [ControlClient] = []
+    /// Who launched us; gone before `.start` means that the container is not wanted any more.
+    var starter: ControlClient?
+    var listener: SharedFD?
+    var container: LaunchedContainer?
+    var terminalSize: (rows: UInt16, columns: UInt16)?
+    var manuallyStopped = false
+    /// Wait status of the first process once it has been reaped.
+    var ended: ExitStatus?
+    /// Monotonic time of the start, for the back-off.
+    var startedMonotonic: Int64 = 0
+    var oomKillsBefore: UInt64 = 0
+    /// Nanoseconds of quiet before memory is given back.
+    var idleDelay: Int64 = 500_000_000
+    /// Our own OOM score before it was lowered; empty until then.
+    var usualOOMScore = ""
+    /// The end of the run that is being wound up, and nanoseconds until the next (nil: none).
+    var lastExit: ExitRecord?
+    var nextRun: Int64?
+
+    /// - Parameters:
+    ///   - directory: the container's directory, open for reading.
+    ///   - lock: held; released by the end of this process.
+    package init(
+        _ arguments: SuperviseArguments, _ config: SupervisionConfig, directory: SharedFD,
+        lock: consuming SupervisorLock, launcher: any ContainerLauncher
+    ) throws(SystemError) {
+        self.arguments = arguments
+        self.config = config
+        self.directory = directory
+        self.lock = lock
+        self.launcher = launcher
+        // A supervisor that is started anew counts its restarts from 0, as docker does after `start`.
+        backOff = RestartBackOff(config.restart)
+        record = PhaseRecord(supervisor: getpid(), bootID: bootIdentifier())
+        let relay = DeadlineRelay()
+        loop = try EventLoop { relay.fire($0) }
+        log = config.log.driver == .none ? nil : LogWriter(directory: directory.fd, config.log)
+        output = OutputStream(.output, loop, log: log)
+        error = OutputStream(.error, loop, log: log)
+        input = InputStream(loop, once: config.stdinOnce)
+        relay.target = { [unowned self] in deadlineReached($0) }
+        output.onFinished = { [unowned self] in streamFinished() }
+        error.onFinished = { [unowned self] in streamFinished() }
+        output.onActivity = { [unowned self] in becomeIdleSoon() }
+        error.onActivity = { [unowned self] in becomeIdleSoon() }
+        output.onTerminalHangUp = { [unowned self] in loop.set(.terminal, in: 200_000_000) }
+    }
+
+    /// Creates the container and serves until there is nothing left to supervise.
+    package func run(starter socket: SharedFD?) {
+        setPhase(.preparing)
+        if let socket { starter = addClient(socket) }
+        guard launch() else { return }
+        loop.run()
+    }
+
+    func setPhase(_ phase: PhaseRecord.Phase) {
+        record.phase = phase
+        // A phase that cannot be written (full disk) is a worse `ps`, not a reason to stop.
+        try? lock.write(record)
+    }
+
+    // MARK: Runs
+
+    /// Makes stdio and the container, up to the gate.
+    /// - Returns: false when that failed and all is wound up.
+    func launch() -> Bool {
+        ended = nil
+        lastExit = nil
+        unprotectFromOutOfMemory()
+        do throws(LaunchFailure) {
+            let stdio = try openStdio()
+            let launched = try launcher.create(stdio)
+            container = launched
+            try adopt(launched)
+        } catch {
+            fail(error)
+            return false
+        }
+        stage = .created
+        oomKillsBefore = launcher.outOfMemoryKills()
+        setPhase(.created)
+        broadcast(.created(pid: record.pid))
+        return true
+    }
+
+    /// The starter's standard error was for errors of the start: held on to, `x=$(berth run -d … 2>&1)` would wait for
+    /// the container's end.
+    private func releaseStandardError() {
+        guard let null = try? FD.cwd.open("/dev/null", .readWrite) else { return }
+        _ = cl_dup3(null.raw, 2, 0)
+    }
+
+    /// Lets the created container run.
+    func start() {
+        guard stage == .created else { return }
+        // The record of the run before goes first: from here on its absence says that an end was not seen.
+        _ = cl_unlinkat(directory.raw, ContainerFiles.exitRecord, 0)
+        record.startedAt = wallClockNanoseconds()
+        startedMonotonic = monotonicNanoseconds()
+        setPhase(.running)
+        do throws(LaunchFailure) {
+            try launcher.start()
+        } catch {
+            record.startedAt = 0
+            fail(error)
+            return
+        }
+        stage = .running
+        releaseStandardError()
+        protectFromOutOfMemory()
+        broadcast(.started(pid: record.pid, startedAt: record.startedAt))
+        becomeIdleSoon()
+        // It may have ended already, its signal taken by the runtime's own waiting.
+        reap()
+    }
+
+    /// Takes up the pid, the terminal and what observers need to know.
+    private func adopt(_ launched: LaunchedContainer) throws(LaunchFailure) {
+        record.pid = launched.pid
+        record.processStartTime = processStartTime(launched.pid) ?? 0
+        record.freezeFile = launched.freezeFile
+        guard config.terminal else { return }
+        guard let console = launched.console else { throw LaunchFailure("the runtime did not hand over a terminal") }
+        do throws(SystemError) {
+            if let terminalSize { _ = cl_winsize_set(console.raw, terminalSize.rows, terminalSize.columns) }
+            try output.open(console, isTerminal: true)
+            let second = SharedFD(try console.fd.duplicate())
+            if config.openStdin { try input.open(second, isTerminal: true) }
+        } catch {
+            throw LaunchFailure(error.description)
+        }
+    }
+
+    /// Pipes for a run; our ends are watched from now on.
+    private func openStdio() throws(LaunchFailure) -> ContainerStdio {
+        do throws(SystemError) {
+            let null = SharedFD(try FD.cwd.open("/dev/null", .readWrite))
+            if config.terminal { return ContainerStdio(input: null, output: null, error: null) }
+            let out = try makePipe().take()
+            let theirOutput = SharedFD(owning: out.second)
+            try output.open(SharedFD(owning: out.first), isTerminal: false)
+            let err = try makePipe().take()
+            let theirError = SharedFD(owning: err.second)
+            try error.open(SharedFD(owning: err.first), isTerminal: false)
+            guard config.openStdin else { return ContainerStdio(input: null, output: theirOutput, error: theirError) }
+            let pipe = try makePipe().take()
+            let theirInput = SharedFD(owning: pipe.first)
+            try input.open(SharedFD(owning: pipe.second), isTerminal: false)
+            return ContainerStdio(input: theirInput, output: theirOutput, error: theirError)
+        } catch {
+            throw LaunchFailure(error.description)
+        }
+    }
+
+    func deadlineReached(_ deadline: EventLoop.Deadline) {
+        switch deadline {
+        case .kill: killAll()
+        case .restart: restart()
+        case .drain:
+            output.closeClients()
+            error.closeClients()
+            // What those clients had not taken yet still belongs into the log.
+            drainOutput()
+        case .terminal: output.retryTerminal()
+        case .idle: becomeIdle()
+        }
+    }
+}
+
+/// Breaks the circle of a loop that calls its owner and an owner that makes its loop.
+private final class DeadlineRelay {
+    var target: (EventLoop.Deadline) -> Void = { _ in }
+    func fire(_ deadline: EventLoop.Deadline) { target(deadline) }
+}
