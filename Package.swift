@@ -28,6 +28,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 let package = Package(
     name: "berth",
     products: [
+        .executable(name: "berth-runtime", targets: ["berth-runtime"]),
     ],
     targets: [
         // Floor 0
@@ -53,8 +54,12 @@ let package = Package(
         // Floor 5
         floor("Supervision", ["Linux", "JSON", "OCI", "Cgroups", "Control", "Runtime"]),
         // Floor 6
+        floor("RuntimeCommands", ["Linux", "JSON", "OCI", "Flags", "Seccomp", "Cgroups", "Control", "Runtime", "Supervision"]),
         // Floor 7
         // The two programs
+        .executableTarget(
+            name: "berth-runtime", dependencies: ["RuntimeCommands"], swiftSettings: strict,
+            linkerSettings: staticExecutable),
         // Tests
         tests("Linux", ["CLinux"]),
         tests("JSON"),

@@ -1,2 +1,4 @@
 import Glibc
-exit(0)
+import RuntimeCommands
+
+exit(RuntimeProgram.main(Array(CommandLine.arguments.dropFirst())))
