@@ -54,6 +54,7 @@ let package = Package(
         // Floor 5
         floor("Supervision", ["Linux", "JSON", "OCI", "Cgroups", "Control", "Runtime"]),
         // Floor 6
+        floor("Engine", ["Linux", "JSON", "OCI", "Seccomp", "Cgroups", "Control", "Archive", "Store"]),
         floor("RuntimeCommands", ["Linux", "JSON", "OCI", "Flags", "Seccomp", "Cgroups", "Control", "Runtime", "Supervision"]),
         // Floor 7
         // The two programs
@@ -72,6 +73,7 @@ let package = Package(
         tests("Runtime", ["CLinux", "Linux", "OCI", "JSON", "Cgroups"]),
         tests("Store", ["Linux", "OCI", "JSON", "Archive"]),
         tests("Supervision", ["Linux", "Control"]),
+        tests("Engine", ["Linux", "OCI", "JSON", "Control", "Store"]),
     ],
     swiftLanguageModes: [.v6]
 )

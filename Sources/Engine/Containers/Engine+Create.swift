@@ -1,0 +1,125 @@
+import Control
+import Glibc
+import Linux
+import OCI
+import Store
+
+/// A container that exists and has not been started.
+public struct CreatedContainer: Sendable {
+    public var definition: ContainerDefinition
+}
+
+extension Engine {
+    /// Makes a container: everything is checked, then the name is taken and the definition kept in one transaction.
+    ///
+    /// The files for the supervisor are written here and again by every start, so a command that was killed in between
+    /// leaves nothing that the next one does not make good.
+    /// - Returns: the definition with its id.
+    /// - Throws: exit code 125, with Docker's sentences for a name in use and a missing image.
+    public func create(_ request: ContainerRequest) throws(EngineError) -> ContainerDefinition {
+        let store = try self.store()
+        let image = try image(for: request)
+        let id = ContainerNames.identifier()
+        if !request.definition.name.isEmpty { try ContainerNames.check(request.definition.name) }
+        var request = request
+        // keep-id without --user runs as the caller: that is what it is for.
+        if request.definition.userNamespace == .keepID, request.definition.user.isEmpty {
+            request.definition.user = "\(host.uid):\(host.gid)"
+        }
+        var definition = try request.complete(
+            id: id, name: request.definition.name, imageID: image.id, image: image.config)
+        definition.platform = image.platform
+        definition.createdAt = wallClockNanoseconds()
+        if definition.userNamespace == .auto { definition.userNamespaceSlot = try freeSlot() }
+        try resolveJoins(&definition)
+        let newVolumes = nameVolumes(&definition)
+        // Everything that can be refused is refused before anything exists.
+        let plan = try plan(definition, layers: image.layers)
+        try insert(&definition, newVolumes, store)
+        do throws(EngineError) {
+            try materialize(definition, plan)
+        } catch {
+            forget(definition)
+            throw error
+        }
+        return definition
+    }
+
+    /// Takes the name. A generated name that is taken is replaced by another.
+    private func insert(
+        _ definition: inout ContainerDefinition, _ newVolumes: [VolumeRecord], _ store: Store
+    ) throws(EngineError) {
+        let isGenerated = definition.name.isEmpty
+        for attempt in 0..<20 {
+            if isGenerated { definition.name = ContainerNames.generate(attempt: attempt) }
+            let record = ContainerRecord(
+                id: definition.id, name: definition.name, created: definition.createdAt, imageID: definition.imageID,
+                autoRemove: definition.autoRemove, definition: definition.encode())
+            do throws(StoreError) {
+                // A container that goes with its end need not survive power loss.
+                try store.insertContainer(
+                    record, volumes: [], newVolumes: newVolumes,
+                    durability: definition.autoRemove ? .volatile : .durable)
+                return
+            } catch {
+                guard error.code == .nameInUse, let holder = error.holders.first else { throw EngineError(error) }
+                if isGenerated { continue }
+                // The holder may be a --rm container that has ended and that nobody has cleared away.
+                if let view = try? container(holder), view.id == holder {
+                    throw EngineError(
+                        .conflict,
+                        sentence: "Conflict. The container name \"/\(definition.name)\" is already in use by container "
+                            + "\"\(holder)\". You have to remove (or rename) that container to be able to reuse that name."
+                    )
+                }
+            }
+        }
+        throw EngineError(.conflict, sentence: "no free container name found: give one with --name")
+    }
+
+    /// A range of ids that no other container has, for `--userns=auto`.
+    private func freeSlot() throws(EngineError) -> Int64 {
+        var taken: Set<Int64> = []
+        let store = try self.store()
+        for record in try stored({ () throws(StoreError) in try store.containers() }) {
+            if let slot = try? Engine.decode(record).userNamespaceSlot { taken.insert(slot) }
+        }
+        // Random, so that two commands at once rarely meet.
+        for _ in 0..<1000 {
+            let bytes = randomBytes(2)
+            let slot = Int64(bytes[0]) << 8 | Int64(bytes[1])
+            if slot < UserNamespacePlan.slots, !taken.contains(slot) { return slot }
+        }
+        throw EngineError(.conflict, sentence: "all id ranges for --userns=auto are in use")
+    }
+
+    /// Names of containers in `container:NAME` become ids, so that a rename does not change who is meant.
+    private func resolveJoins(_ definition: inout ContainerDefinition) throws(EngineError) {
+        definition.network = try resolved(definition.network)
+        definition.pid = try resolved(definition.pid)
+        definition.ipc = try resolved(definition.ipc)
+        definition.uts = try resolved(definition.uts)
+    }
+
+    private func resolved(_ mode: NamespaceMode) throws(EngineError) -> NamespaceMode {
+        guard case .container(let text) = mode else { return mode }
+        return .container(try self.definition(of: text).id)
+    }
+
+    /// Gives anonymous volumes their names.
+    ///
+    /// - Returns: all volumes the container uses, as rows to add where there is none of the name.
+    private func nameVolumes(_ definition: inout ContainerDefinition) -> [VolumeRecord] {
+        var result: [VolumeRecord] = []
+        for index in definition.mounts.indices where definition.mounts[index].kind == .volume {
+            if definition.mounts[index].isAnonymous { definition.mounts[index].source = hexadecimal(randomBytes(32)) }
+            let mount = definition.mounts[index]
+            if result.contains(where: { $0.name == mount.source }) { continue }
+            result.append(
+                VolumeRecord(
+                    name: mount.source, labels: mount.volumeLabels, created: definition.createdAt,
+                    isAnonymous: mount.isAnonymous))
+        }
+        return result
+    }
+}

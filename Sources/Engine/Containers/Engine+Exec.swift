@@ -1,0 +1,136 @@
+import CLinux
+import Control
+import Glibc
+import JSON
+import Linux
+import OCI
+import Store
+
+/// What `exec` asks for.
+public struct ExecRequest: Sendable {
+    public var arguments: [String]
+    public var environment: [String] = []
+    public var workingDirectory = ""
+    public var user = ""
+    public var terminal = false
+    public var interactive = false
+    public var detach = false
+    public var privileged = false
+    public var detachKeys = ""
+
+    public init(arguments: [String]) { self.arguments = arguments }
+}
+
+extension Engine {
+    /// Becomes `berth-runtime exec`, which enters the container and is the foreground from then on.
+    ///
+    /// Returns only by throwing.
+    public func exec(_ text: String, _ request: ExecRequest) throws(EngineError) -> Never {
+        let view = try container(text)
+        switch view.observation.status {
+        case .paused:
+            throw EngineError(
+                .conflict, sentence: "container \(view.id) is paused, unpause the container before exec", exitCode: 1)
+        case .running, .stopping: break
+        default: throw EngineError(.conflict, sentence: "container \(view.id) is not running", exitCode: 1)
+        }
+        var arguments = ["berth-runtime", "--root", roots.runtimeState, "exec"]
+        if request.detach { arguments.append("--detach") }
+        // Another user has other groups, which runc's flags can only add to: then the whole process is given.
+        let document = request.user.isEmpty ? nil : try processFile(view, request)
+        if let document {
+            arguments += ["--process", document.fd.procPath, view.id]
+        } else {
+            arguments += flags(request) + [view.id] + request.arguments
+        }
+        do throws(SystemError) {
+            if !request.interactive {
+                let null = try FD.cwd.open("/dev/null", .readOnly)
+                try check(cl_dup3(null.raw, 0, 0), "replace standard input")
+            }
+            let program = protectedRuntime()
+            throw execute(
+                runtimeProgram, executable: program?.fd, arguments: arguments, environment: currentEnvironment())
+        } catch {
+            throw EngineError("execute", runtimeProgram, error)
+        }
+    }
+
+    private func flags(_ request: ExecRequest) -> [String] {
+        var result: [String] = []
+        if request.terminal { result.append("--tty") }
+        for entry in environment(request) { result += ["--env", entry] }
+        if !request.workingDirectory.isEmpty { result += ["--cwd", request.workingDirectory] }
+        if request.privileged { for name in allCapabilities { result += ["--cap", name] } }
+        return result
+    }
+
+    private func environment(_ request: ExecRequest) -> [String] {
+        let hasTerm = request.environment.contains { $0.hasPrefix("TERM=") }
+        return request.terminal && !hasTerm ? ["TERM=xterm"] + request.environment : request.environment
+    }
+
+    private var allCapabilities: [String] {
+        CapabilitySet.all.intersection(host.isRootless ? .all : host.capabilities).names
+    }
+
+    /// The process of config.json for another user, in a memory file that `berth-runtime exec --process` reads.
+    ///
+    /// Names are looked up in the container's own files, by way of its layers: nothing of it runs for that.
+    private func processFile(_ view: ContainerView, _ request: ExecRequest) throws(EngineError) -> SharedFD {
+        let store = try self.store()
+        let layers = try stored { () throws(StoreError) in try store.layerDirectories(container: view.id) }
+        let user = try users(of: [roots.container(view.id) + "/upper"] + layers, needed: request.user).resolve(
+            request.user)
+        let spec = try during("read specification of container", view.id) { () throws(SystemError) in
+            try FD.cwd.readFile(roots.container(view.id) + "/" + ContainerFiles.specification)
+        }
+        var process: Process
+        do throws(OCIError) {
+            process = try Spec.decode(spec).process ?? Process()
+        } catch {
+            throw EngineError(.system, "read specification of container", view.id, cause: error.description)
+        }
+        process.args = request.arguments
+        process.terminal = request.terminal
+        var environment = EnvironmentOption.merge(process.env, environment(request))
+        if !request.environment.contains(where: { $0.hasPrefix("HOME=") }) {
+            environment = EnvironmentOption.merge(environment, ["HOME=" + user.home])
+        }
+        process.env = environment
+        if !request.workingDirectory.isEmpty { process.cwd = request.workingDirectory }
+        setIdentity(&process, user, view.definition, request)
+        let bytes = JSONWriter.document { process.write(to: &$0) }
+        return try during("pass process to runtime") { () throws(SystemError) in
+            let file = SharedFD(owning: try check(cl_memfd_create("process", 0), "make memory file"))
+            try file.fd.writeAll(bytes)
+            return file
+        }
+    }
+
+    /// Root has the container's capabilities; another user none but what was added for the container by name.
+    private func setIdentity(
+        _ process: inout Process, _ user: ResolvedUser, _ definition: ContainerDefinition, _ request: ExecRequest
+    ) {
+        process.user.uid = user.uid
+        process.user.gid = user.gid
+        process.user.additionalGids = user.additionalGroups
+        var capabilities = process.capabilities ?? LinuxCapabilities()
+        if request.privileged { capabilities.bounding = allCapabilities }
+        let isRoot = user.uid == 0
+        let added =
+            request.privileged
+            ? capabilities.bounding
+            : isRoot ? capabilities.bounding : addedCapabilities(definition, capabilities.bounding)
+        capabilities.effective = added
+        capabilities.permitted = added
+        capabilities.inheritable = isRoot ? [] : added
+        capabilities.ambient = isRoot ? [] : added
+        process.capabilities = capabilities
+    }
+
+    private func addedCapabilities(_ definition: ContainerDefinition, _ bounding: [String]) -> [String] {
+        guard let added = try? CapabilitySet(names: definition.capAdd) else { return [] }
+        return added.names.filter { bounding.contains($0) }
+    }
+}

@@ -1,0 +1,114 @@
+import Control
+import Linux
+import Store
+
+/// A container as somebody looks at it: what was asked for and what is.
+public struct ContainerView: Sendable {
+    public var definition: ContainerDefinition
+    public var observation: ContainerObservation
+
+    public init(definition: ContainerDefinition, observation: ContainerObservation) {
+        self.definition = definition
+        self.observation = observation
+    }
+
+    public var id: String { definition.id }
+    public var name: String { definition.name }
+    public var isAlive: Bool { observation.status.isAlive }
+}
+
+extension Engine {
+    /// The definition of the container a user means: by id, name or the beginning of its id.
+    ///
+    /// - Throws: `.notFound` with Docker's sentence; `.invalid` when several ids begin so.
+    public func definition(of text: String) throws(EngineError) -> ContainerDefinition {
+        guard hasStore else { throw .noSuchContainer(text) }
+        let store = try self.store()
+        let record: ContainerRecord
+        do throws(StoreError) {
+            record = try store.container(matching: text)
+        } catch {
+            switch error.code {
+            case .notFound: throw .noSuchContainer(text)
+            case .ambiguous: throw .invalid("multiple IDs found with provided prefix: \(text)")
+            default: throw EngineError(error)
+            }
+        }
+        return try Engine.decode(record)
+    }
+
+    static func decode(_ record: ContainerRecord) throws(EngineError) -> ContainerDefinition {
+        var definition = try ContainerDefinition(decoding: record.definition)
+        // The row is what counts: rename changes it.
+        definition.id = record.id
+        definition.name = record.name
+        return definition
+    }
+
+    /// The container a user means, with its state now.
+    public func container(_ text: String) throws(EngineError) -> ContainerView {
+        let definition = try self.definition(of: text)
+        let observation = try observe(definition.id)
+        if observation.status == .removed, !isBeingMade(definition) {
+            forget(definition)
+            throw .noSuchContainer(text)
+        }
+        return ContainerView(definition: definition, observation: settled(observation))
+    }
+
+    /// What the kernel and the container's directory say about it.
+    public func observe(_ id: String) throws(EngineError) -> ContainerObservation {
+        try controlled { () throws(ControlError) in
+            var observer = try ContainerObserver(store: roots.store)
+            return try observer.observe(id)
+        }
+    }
+
+    /// All containers, newest first. What ended and was to be removed is cleared away on the way.
+    public func containers() throws(EngineError) -> [ContainerView] {
+        guard hasStore else { return [] }
+        let store = try self.store()
+        let records = try stored { () throws(StoreError) in try store.containers() }
+        if records.isEmpty { return [] }
+        var result: [ContainerView] = []
+        result.reserveCapacity(records.count)
+        var gone: [ContainerDefinition] = []
+        var observer = try controlled { () throws(ControlError) in try ContainerObserver(store: roots.store) }
+        for record in records {
+            let definition = try Engine.decode(record)
+            let observation: ContainerObservation
+            do throws(ControlError) {
+                observation = try observer.observe(record.id)
+            } catch {
+                throw EngineError(control: error)
+            }
+            if observation.status == .removed {
+                if !isBeingMade(definition) { gone.append(definition) }
+                continue
+            }
+            result.append(ContainerView(definition: definition, observation: settled(observation)))
+        }
+        for definition in gone { forget(definition) }
+        return result
+    }
+
+    /// Between its row and its directory a new container looks like a removed one: young rows are left alone.
+    func isBeingMade(_ definition: ContainerDefinition) -> Bool {
+        wallClockNanoseconds() &- definition.createdAt < 30_000_000_000
+            && !FD.cwd.exists(roots.container(definition.id) + "/" + ContainerFiles.removed)
+    }
+
+    /// A container whose directory is not there yet counts as created.
+    private func settled(_ observation: ContainerObservation) -> ContainerObservation {
+        var result = observation
+        if result.status == .removed { result.status = .created }
+        return result
+    }
+
+    /// Removes what a `--rm` container left when nobody waited for it, or a killed `rm`.
+    func forget(_ definition: ContainerDefinition) {
+        guard let store = try? self.store() else { return }
+        _ = try? store.removeContainer(id: definition.id, anonymousVolumes: true, durability: .volatile)
+        finishRemoval(of: definition.id)
+    }
+}

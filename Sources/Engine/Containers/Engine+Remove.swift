@@ -1,0 +1,133 @@
+import CLinux
+import Control
+import Glibc
+import Linux
+import Store
+
+extension Engine {
+    /// Removes a container that does not run, or any with `force`.
+    ///
+    /// - Parameter volumes: its anonymous volumes too.
+    public func remove(_ text: String, force: Bool = false, volumes: Bool = false) throws(EngineError) {
+        var view = try container(text)
+        for _ in 0..<20 {
+            if view.isAlive || view.observation.status == .restarting || view.observation.status == .starting {
+                guard force else { throw refusal(view, text) }
+                try killForRemoval(view)
+            }
+            if try removeStopped(view, volumes: volumes) { return }
+            // Somebody started it in between.
+            view = try container(view.id)
+        }
+        throw EngineError(
+            .conflict, sentence: "container \(view.id) is being started again and again: remove it with -f later")
+    }
+
+    private func refusal(_ view: ContainerView, _ text: String) -> EngineError {
+        let state =
+            view.observation.status == .paused
+            ? "paused" : view.observation.status == .restarting ? "restarting" : "running"
+        let advice =
+            state == "paused"
+            ? "unpause and then stop the container before removing or force remove"
+            : "stop the container before removing or force remove"
+        return EngineError(
+            .conflict, sentence: "cannot remove container \"/\(view.name)\": container is \(state): \(advice)")
+    }
+
+    private func killForRemoval(_ view: ContainerView) throws(EngineError) {
+        if view.observation.supervisorLost {
+            try endWithoutSupervisor(view, signal: SIGKILL, timeout: 0)
+            return
+        }
+        guard let connection = try connect(view.id) else { return }
+        if view.observation.status == .paused { try? connection.resume() }
+        _ = try? connection.stop(signal: SIGKILL, timeout: 0)
+        _ = try? connection.post(.yield)
+        // Its end: the supervisor lets go of the lock before the socket closes.
+        while (try? connection.receive(timeout: 10_000)) ?? nil != nil {}
+    }
+
+    /// - Returns: false when a supervisor has it.
+    private func removeStopped(_ view: ContainerView, volumes: Bool) throws(EngineError) -> Bool {
+        let store = try self.store()
+        let path = roots.container(view.id)
+        if let directory = try? FD.cwd.open(path, [.readOnly, .directory, .noFollow]) {
+            // The supervisor's lock keeps a start from using what is being removed.
+            guard let lock = try acquireLock(directory.fd) else { return false }
+            try removeLocked(lock, directory.fd, store, view, volumes)
+        } else {
+            try removeRow(store, view, volumes)
+        }
+        finishRemoval(of: view.id)
+        return true
+    }
+
+    private func acquireLock(_ directory: FD) throws(EngineError) -> SupervisorLock? {
+        do throws(ControlError) {
+            return try SupervisorLock.acquire(in: directory)
+        } catch {
+            if error.code == .alreadyRunning { return nil }
+            throw EngineError(control: error)
+        }
+    }
+
+    /// The marker first: from then on the container counts as removed, whoever is killed.
+    private func removeLocked(
+        _ lock: borrowing SupervisorLock, _ directory: FD, _ store: Store, _ view: ContainerView, _ volumes: Bool
+    ) throws(EngineError) {
+        try? directory.writeFile(ContainerFiles.removed, [])
+        try removeRow(store, view, volumes)
+    }
+
+    private func removeRow(_ store: Store, _ view: ContainerView, _ volumes: Bool) throws(EngineError) {
+        do throws(StoreError) {
+            try store.removeContainer(id: view.id, anonymousVolumes: volumes || view.definition.autoRemove)
+        } catch {
+            // Two removals at once: the other one won, and the container is gone as asked.
+            if error.code != .notFound { throw EngineError(error) }
+        }
+    }
+
+    /// What is outside the store: runtime state and sockets; and what only the user namespace may delete.
+    func finishRemoval(of id: String) {
+        deleteRuntimeState(id)
+        if let run = try? FD.cwd.open(roots.run + "/containers", [.readOnly, .directory, .noFollow]) {
+            try? removeTree(run.fd, id)
+        }
+        if host.isRootless { emptyForeignTrash() }
+    }
+
+    /// Gives a container another name.
+    public func rename(_ text: String, to name: String) throws(EngineError) {
+        try ContainerNames.check(name)
+        var definition = try self.definition(of: text)
+        let old = definition.name
+        if old == name { throw .invalid("Renaming a container with the same name as its current name") }
+        definition.name = name
+        let encoded = definition.encode()
+        let store = try self.store()
+        do throws(StoreError) {
+            try store.renameContainer(id: definition.id, to: name, definition: encoded)
+        } catch {
+            guard error.code == .nameInUse, let holder = error.holders.first else { throw EngineError(error) }
+            throw EngineError(
+                .conflict,
+                sentence:
+                    "Error when allocating new name: Conflict. The container name \"/\(name)\" is already in use by "
+                    + "container \"\(holder)\". You have to remove (or rename) that container to be able to reuse that name."
+            )
+        }
+        renameSupervision(definition)
+    }
+
+    /// supervise.json has the name too; a supervisor that runs reads it again.
+    private func renameSupervision(_ definition: ContainerDefinition) {
+        guard let directory = try? FD.cwd.open(roots.container(definition.id), [.readOnly, .directory, .noFollow]),
+            var config = try? SupervisionConfig.load(from: directory.fd)
+        else { return }
+        config.name = definition.name
+        try? config.save(in: directory.fd, durable: false)
+        if let connection = try? connect(definition.id) { try? connection.reload() }
+    }
+}

@@ -1,0 +1,225 @@
+import CLinux
+import Control
+import Glibc
+import Linux
+import Store
+
+/// A stop that was asked for and not yet seen.
+public final class StopTicket {
+    let view: ContainerView
+    let signal: Int32?
+    let timeout: Int64?
+    var connection: SupervisorConnection?
+
+    init(view: ContainerView, signal: Int32?, timeout: Int64?) {
+        self.view = view
+        self.signal = signal
+        self.timeout = timeout
+    }
+}
+
+extension Engine {
+    /// Asks a container to stop and does not wait.
+    public func beginStop(_ text: String, signal: Int32? = nil, timeout: Int64? = nil) throws(EngineError) -> StopTicket {
+        let view = try container(text)
+        let ticket = StopTicket(view: view, signal: signal, timeout: timeout)
+        guard view.isAlive, !view.observation.supervisorLost, let connection = try connect(view.id) else {
+            return ticket
+        }
+        if view.observation.status == .paused { try? connection.resume() }
+        let milliseconds = timeout.map { $0 < 0 || $0 > Int64.max / 1000 ? -1 : $0 * 1000 }
+        _ = try controlled { () throws(ControlError) in
+            try connection.post(.stop(signal: signal ?? 0, timeout: milliseconds ?? ControlRequest.configuredTimeout))
+        }
+        ticket.connection = connection
+        return ticket
+    }
+
+    /// Waits for the end that ``beginStop(_:signal:timeout:)`` asked for.
+    public func finishStop(_ ticket: StopTicket) throws(EngineError) {
+        guard let connection = ticket.connection else {
+            try stop(ticket.view, signal: ticket.signal, timeout: ticket.timeout)
+            return
+        }
+        _ = try controlled { () throws(ControlError) in try connection.waitForExit(final: true) }
+        if ticket.view.definition.autoRemove { waitForRemoval(connection, ticket.view.definition) }
+    }
+
+    /// Stops a container: its stop signal, a while, then SIGKILL to all of it. Returns when it has ended.
+    ///
+    /// - Parameters:
+    ///   - signal: instead of the configured one.
+    ///   - timeout: seconds; negative waits for ever; nil is the configured time.
+    /// - Returns: false when it did not run.
+    @discardableResult
+    public func stop(_ text: String, signal: Int32? = nil, timeout: Int64? = nil) throws(EngineError) -> Bool {
+        let view = try container(text)
+        return try stop(view, signal: signal, timeout: timeout)
+    }
+
+    @discardableResult
+    func stop(_ view: ContainerView, signal: Int32? = nil, timeout: Int64? = nil) throws(EngineError) -> Bool {
+        let status = view.observation.status
+        guard view.isAlive || status == .restarting || status == .starting else { return false }
+        if view.observation.supervisorLost {
+            try endWithoutSupervisor(
+                view, signal: signal ?? view.definition.stopSignal, timeout: timeout ?? view.definition.stopTimeout)
+            return true
+        }
+        guard let connection = try connect(view.id) else { return false }
+        if status == .paused { try? connection.resume() }
+        _ = try controlled { () throws(ControlError) in try connection.stop(signal: signal, timeout: timeout) }
+        if view.definition.autoRemove { waitForRemoval(connection, view.definition) }
+        return true
+    }
+
+    /// Sends a signal to a container's first process.
+    public func kill(_ text: String, signal: Int32) throws(EngineError) {
+        let view = try container(text)
+        guard view.isAlive else {
+            throw EngineError(
+                .conflict, sentence: "cannot kill container: \(text): container \(view.id) is not running", exitCode: 1)
+        }
+        if view.observation.supervisorLost {
+            try signalDirectly(view, signal)
+            return
+        }
+        guard let connection = try connect(view.id) else {
+            throw EngineError(
+                .conflict, sentence: "cannot kill container: \(text): container \(view.id) is not running", exitCode: 1)
+        }
+        try controlled { () throws(ControlError) in
+            try connection.kill(signal)
+            // What SIGKILL ends has ended when the command returns; bounded, for a process the kernel cannot end.
+            guard signal == SIGKILL else { return }
+            let deadline = monotonicNanoseconds() + 10_000_000_000
+            while monotonicNanoseconds() < deadline {
+                let left = Int32(clamping: (deadline - monotonicNanoseconds()) / 1_000_000)
+                guard let event = try connection.receive(timeout: left) else { return }
+                if case .exited = event { return }
+            }
+        }
+    }
+
+    public func pause(_ text: String) throws(EngineError) {
+        let view = try container(text)
+        if view.observation.status == .paused {
+            throw EngineError(.conflict, sentence: "container \(view.id) is already paused")
+        }
+        let connection = try runningConnection(view, "pause")
+        try controlled { () throws(ControlError) in try connection.pause() }
+    }
+
+    public func unpause(_ text: String) throws(EngineError) {
+        let view = try container(text)
+        if view.observation.status != .paused {
+            throw EngineError(.conflict, sentence: "container \(view.id) is not paused")
+        }
+        let connection = try runningConnection(view, "unpause")
+        try controlled { () throws(ControlError) in try connection.resume() }
+    }
+
+    /// Waits for a container's end.
+    ///
+    /// - Returns: its exit code.
+    public func wait(_ text: String) throws(EngineError) -> Int {
+        let view = try container(text)
+        if view.observation.status == .exited { return view.observation.exitCode }
+        if let connection = try connect(view.id) {
+            if let record = try controlled({ () throws(ControlError) in try connection.waitForExit() }) {
+                finishAutoRemove(view.definition)
+                return record.exitCode
+            }
+        } else if view.observation.supervisorLost, let process = try? openProcess(view.observation.pid) {
+            try awaitEnd(of: process.fd, milliseconds: -1)
+        }
+        let after = try observe(view.id)
+        // `created` never ran: Docker's wait would wait for its first end.
+        if after.status == .created { return try waitForFirstRun(view) }
+        return after.exitCode
+    }
+
+    private func waitForFirstRun(_ view: ContainerView) throws(EngineError) -> Int {
+        while true {
+            usleep(100_000)
+            let now = try container(view.id)
+            switch now.observation.status {
+            case .created, .starting: continue
+            case .exited: return now.observation.exitCode
+            default: return try wait(view.id)
+            }
+        }
+    }
+
+    /// A connection to the supervisor; nil when there is none.
+    public func connect(_ id: String) throws(EngineError) -> SupervisorConnection? {
+        do throws(ControlError) {
+            return try SupervisorConnection.connect(run: roots.run, id: id)
+        } catch {
+            if error.code == .notRunning { return nil }
+            throw EngineError(control: error)
+        }
+    }
+
+    func runningConnection(_ view: ContainerView, _ verb: String) throws(EngineError) -> SupervisorConnection {
+        guard view.isAlive else {
+            throw EngineError(.conflict, sentence: "container \(view.id) is not running", exitCode: 1)
+        }
+        if view.observation.supervisorLost {
+            throw EngineError(
+                .conflict,
+                sentence:
+                    "cannot \(verb) container \(view.id): its supervisor was killed; stop it or remove it with berth rm -f \(view.name)"
+            )
+        }
+        guard let connection = try connect(view.id) else {
+            throw EngineError(.conflict, sentence: "container \(view.id) is not running", exitCode: 1)
+        }
+        return connection
+    }
+
+    /// Docker's stop of a --rm container returns when it is gone.
+    private func waitForRemoval(_ connection: SupervisorConnection, _ definition: ContainerDefinition) {
+        while (try? connection.receive(timeout: 10_000)) ?? nil != nil {}
+        finishAutoRemove(definition)
+    }
+
+    // MARK: Containers whose supervisor was killed
+
+    /// Ends what is left of a container nobody watches: the first process by pidfd, everything else by its cgroup.
+    func endWithoutSupervisor(_ view: ContainerView, signal: Int32, timeout: Int64) throws(EngineError) {
+        let pid = view.observation.pid
+        if let process = try? openProcess(pid), try observe(view.id).supervisorLost {
+            // The pid still was the container's after the pidfd was taken, so the pidfd is the container's.
+            try? process.fd.sendSignal(signal)
+            try awaitEnd(of: process.fd, milliseconds: timeout < 0 ? -1 : timeout * 1000)
+            try? process.fd.sendSignal(SIGKILL)
+            try awaitEnd(of: process.fd, milliseconds: 10_000)
+        }
+        deleteRuntimeState(view.id)
+    }
+
+    private func signalDirectly(_ view: ContainerView, _ signal: Int32) throws(EngineError) {
+        try during("signal container", view.id) { () throws(SystemError) in
+            let process = try openProcess(view.observation.pid)
+            try process.fd.sendSignal(signal)
+        }
+    }
+
+    private func awaitEnd(of process: FD, milliseconds: Int64) throws(EngineError) {
+        var number = process.rawValue
+        var wanted = Int16(POLLIN)
+        var got: Int16 = 0
+        _ = cl_poll(&number, &wanted, &got, 1, Int32(clamping: milliseconds))
+    }
+
+    /// `berth-runtime delete --force`: kills what is in the cgroup and removes it, with the state.
+    func deleteRuntimeState(_ id: String) {
+        guard FD.cwd.exists(roots.runtimeState + "/" + id) else { return }
+        let request = SpawnRequest(
+            runtimeProgram, ["berth-runtime", "--root", roots.runtimeState, "delete", "--force", id],
+            environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"])
+        guard let process = try? spawn(request) else { return }
+        _ = try? process.wait()
+    }
+}

@@ -1,0 +1,162 @@
+import CLinux
+import Glibc
+import Linux
+import Store
+
+extension Engine {
+    /// Finds the sources of a definition's mounts. Missing sources of `-v` are made later, by ``materialize(_:_:)``.
+    func bindMounts(_ definition: ContainerDefinition) throws(EngineError) -> [BoundMount] {
+        var result: [BoundMount] = []
+        for mount in definition.mounts {
+            switch mount.kind {
+            case .tmpfs: result.append(BoundMount(mount, source: ""))
+            case .volume: result.append(BoundMount(mount, source: roots.store + "/volumes/" + mount.source + "/_data"))
+            case .bind:
+                if !mount.createSource { try requireSource(mount) }
+                if mount.label != .none { try checkRelabel(mount) }
+                result.append(BoundMount(mount, source: mount.source))
+            }
+        }
+        return result
+    }
+
+    private func requireSource(_ mount: MountDefinition) throws(EngineError) {
+        guard mount.source.hasPrefix("/") else {
+            throw .invalid(
+                "invalid mount config for type \"bind\": invalid mount path: '\(mount.source)' mount path must be absolute"
+            )
+        }
+        do throws(SystemError) {
+            _ = try FD.cwd.status(of: mount.source, follow: true)
+        } catch {
+            if error.errno == .noEntry {
+                throw .invalid(
+                    "invalid mount config for type \"bind\": bind source path does not exist: \(mount.source)")
+            }
+            throw EngineError("use mount source", mount.source, error)
+        }
+    }
+
+    /// Without SELinux there is nothing to relabel; with it, silence would leave the container without access.
+    private func checkRelabel(_ mount: MountDefinition) throws(EngineError) {
+        if FD.cwd.exists("/sys/fs/selinux/enforce") {
+            throw .notSupported("relabeling \(mount.source) (:z, :Z) on a host with SELinux")
+        }
+    }
+
+    /// Makes what a container's mounts need: missing directories of `-v`, volumes and their first content.
+    func prepareMounts(_ definition: ContainerDefinition, _ plan: ContainerPlan, _ store: Store) throws(EngineError) {
+        for mount in definition.mounts {
+            switch mount.kind {
+            case .tmpfs: continue
+            case .bind:
+                if mount.createSource, !FD.cwd.exists(mount.source) {
+                    try during("make mount source", mount.source) { () throws(SystemError) in
+                        try FD.cwd.makeDirectories(mount.source, mode: 0o755)
+                    }
+                }
+                if mount.changeOwner { try changeOwner(of: mount.source, plan) }
+            case .volume:
+                let path = try stored { () throws(StoreError) in try store.volumeDirectory(mount.source) }
+                if !mount.noCopy { try fillVolume(mount, path, plan) }
+                if mount.changeOwner { try changeOwner(of: path, plan) }
+                if !mount.subpath.isEmpty { try checkSubpath(mount, path) }
+            }
+        }
+    }
+
+    /// The path must exist inside the volume without a link on the way (CVE-2023-3676 class); the runtime resolves it
+    /// again by descriptor when it mounts.
+    private func checkSubpath(_ mount: MountDefinition, _ path: String) throws(EngineError) {
+        try during("use volume-subpath", mount.subpath) { () throws(SystemError) in
+            let root = try FD.cwd.open(path, [.path, .directory])
+            _ = try root.fd.open(mount.subpath, .path, resolve: [.beneath, .noSymlinks, .noMagicLinks])
+        }
+    }
+
+    /// An empty volume gets what the image has at its place (Docker's copy-up), by way of a sibling directory that is
+    /// renamed over it: killed half-way it is still empty.
+    private func fillVolume(_ mount: MountDefinition, _ path: String, _ plan: ContainerPlan) throws(EngineError) {
+        let entries = try during("read volume", mount.source) { () throws(SystemError) in
+            let directory = try FD.cwd.open(path, [.readOnly, .directory, .noFollow])
+            return try directoryEntries(directory.fd).count
+        }
+        if entries > 0 { return }
+        if host.isRootless, plan.hasUserNamespace {
+            try runInUserNamespace(["fill-volume", path, mount.target] + plan.layers)
+            return
+        }
+        try VolumeContent.fill(path, from: plan.layers, at: mount.target)
+    }
+
+    /// `U`: everything in the source belongs to the container's user afterwards.
+    private func changeOwner(of path: String, _ plan: ContainerPlan) throws(EngineError) {
+        if host.isRootless, plan.hasUserNamespace {
+            try runInUserNamespace(["change-owner", path, "\(plan.user.uid)", "\(plan.user.gid)"])
+            return
+        }
+        try VolumeContent.changeOwner(path, uid: plan.user.uid, gid: plan.user.gid)
+    }
+}
+
+/// Work on the content of volumes, by descriptors only.
+public enum VolumeContent {
+    /// Copies what layers have at `target` into an empty directory.
+    ///
+    /// - Throws: `.system`; nothing is changed then.
+    public static func fill(_ path: String, from layers: [String], at target: String) throws(EngineError) {
+        try during("copy image content to volume", path) { () throws(SystemError) in
+            let tree = try LayeredTree(layers: layers)
+            guard case .directory(let source)? = try tree.find(target) else { return }
+            guard let slash = path.lastIndex(of: "/") else { return }
+            let parent = try FD.cwd.open(String(path[..<slash]), [.readOnly, .directory])
+            let staging = "_fill-" + hexadecimal(randomBytes(6))
+            try parent.fd.makeDirectory(staging, mode: 0o700)
+            do throws(SystemError) {
+                let copy = try parent.fd.open(staging, [.readOnly, .directory, .noFollow])
+                try tree.copy(source, to: copy.fd)
+                try parent.fd.rename(staging, to: String(path[path.index(after: slash)...]))
+            } catch {
+                if let left = try? parent.fd.open(staging, [.readOnly, .directory, .noFollow]) {
+                    _ = try? removeContents(left.fd)
+                }
+                try? parent.fd.removeDirectory(staging)
+                // Somebody else filled it first: theirs counts.
+                if error.errno == .notEmpty || error.errno == .exists { return }
+                throw error
+            }
+        }
+    }
+
+    private static func removeContents(_ directory: FD) throws(SystemError) {
+        for (name, type) in try directoryEntries(directory) {
+            if type == 4, let child = try? directory.open(name, [.readOnly, .directory, .noFollow]) {
+                try removeContents(child.fd)
+                try directory.removeDirectory(name)
+            } else {
+                try directory.removeFile(name)
+            }
+        }
+    }
+
+    /// Gives a tree to a user; links are changed, not followed, and mounts are not entered.
+    public static func changeOwner(_ path: String, uid: UInt32, gid: UInt32) throws(EngineError) {
+        try during("change owner", path) { () throws(SystemError) in
+            let root = try FD.cwd.open(path, [.readOnly, .directory])
+            let device = try root.fd.status().st_dev
+            var pending = [SharedFD(root)]
+            while let directory = pending.popLast() {
+                try check(cl_fchownat(directory.raw, "", uid, gid, 0x1000 /* AT_EMPTY_PATH */), "change owner", path)
+                for (name, _) in try directoryEntries(directory.fd) {
+                    let info = try directory.fd.status(of: name)
+                    if info.st_dev != device { continue }
+                    if info.st_mode & S_IFMT == S_IFDIR {
+                        pending.append(SharedFD(try directory.fd.open(name, [.readOnly, .directory, .noFollow])))
+                    } else {
+                        try check(cl_fchownat(directory.raw, name, uid, gid, AT_SYMLINK_NOFOLLOW), "change owner", name)
+                    }
+                }
+            }
+        }
+    }
+}

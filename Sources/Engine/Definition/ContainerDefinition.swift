@@ -1,0 +1,120 @@
+/// What was asked for when a container was made. It never changes but by `rename` and `update`, and holds nothing that
+/// was observed: status is derived when somebody asks.
+///
+/// Kept as JSON in the database (`ContainerDefinition+JSON.swift`); fields that are missing there have the values of
+/// ``init(id:name:)``, so that older stores stay readable.
+public struct ContainerDefinition: Sendable, Hashable {
+    /// 64 hexadecimal digits.
+    public var id: String
+    public var name: String
+    /// Nanoseconds since 1970.
+    public var createdAt: Int64 = 0
+    /// The reference as it was typed, and the digest of the image's configuration.
+    public var image = ""
+    public var imageID = ""
+    public var platform = ""
+
+    // The process.
+    public var entrypoint: [String] = []
+    public var command: [String] = []
+    public var environment: [String] = []
+    public var workingDirectory = ""
+    /// As typed or as the image says; the resolved ids are in the runtime spec.
+    public var user = ""
+    public var groupAdd: [String] = []
+    public var terminal = false
+    public var openStdin = false
+    public var stdinOnce = false
+    public var attachStdin = false
+    public var attachStdout = false
+    public var attachStderr = false
+    public var `init` = false
+    public var stopSignal: Int32 = 15
+    /// Seconds; -1 waits for ever.
+    public var stopTimeout: Int64 = 10
+    public var detachKeys = ""
+
+    // Identity.
+    public var hostname = ""
+    public var domainname = ""
+    public var labels: [String: String] = [:]
+    public var annotations: [String: String] = [:]
+
+    // Files.
+    public var mounts: [MountDefinition] = []
+    public var readOnlyRoot = false
+    /// Bytes of /dev/shm.
+    public var shmSize: Int64 = 64 << 20
+    public var devices: [DeviceRequest] = []
+
+    // Namespaces.
+    public var network = NamespaceMode.none
+    public var pid = NamespaceMode.private
+    public var ipc = NamespaceMode.private
+    public var uts = NamespaceMode.private
+    public var cgroup = NamespaceMode.private
+    public var userNamespace = UserNamespaceMode.default
+    /// Which range of ids `auto` has.
+    public var userNamespaceSlot: Int64?
+
+    // Security.
+    public var privileged = false
+    public var capAdd: [String] = []
+    public var capDrop: [String] = []
+    public var security = SecurityOptions()
+    public var sysctls: [String: String] = [:]
+
+    // Limits.
+    public var resources = ResourceRequest()
+    public var ulimits: [Ulimit] = []
+    public var oomScoreAdjustment: Int?
+    public var cgroupParent = ""
+
+    // Life.
+    public var autoRemove = false
+    public var restart = RestartRequest()
+    public var log = LogRequest()
+    /// Name or path of an external OCI runtime; empty: ours.
+    public var runtime = ""
+
+    public init(id: String, name: String) {
+        self.id = id
+        self.name = name
+    }
+
+    /// Entrypoint and command as one argument vector.
+    public var arguments: [String] { entrypoint + command }
+
+    /// The first 12 digits, as tables show it.
+    public var shortID: String { String(id.prefix(12)) }
+}
+
+/// Limits of memory, CPU, processes and block I/O (`--memory`, `--cpus` …). Nil or empty: not asked for.
+public struct ResourceRequest: Sendable, Hashable {
+    /// Bytes.
+    public var memory: Int64?
+    public var memoryReservation: Int64?
+    /// Memory plus swap; -1: unlimited swap.
+    public var memorySwap: Int64?
+    public var memorySwappiness: Int64?
+    /// Billionths of a CPU.
+    public var nanoCPUs: Int64?
+    public var cpuShares: Int64?
+    /// Microseconds.
+    public var cpuPeriod: Int64?
+    public var cpuQuota: Int64?
+    public var cpuRealtimePeriod: Int64?
+    public var cpuRealtimeRuntime: Int64?
+    public var cpusetCPUs = ""
+    public var cpusetMems = ""
+    /// 10 to 1000.
+    public var blockIOWeight: Int64?
+    /// 0 or less: unlimited. Nil: the default of 2048.
+    public var pidsLimit: Int64?
+    public var disableOOMKiller = false
+
+    public init() {}
+
+    /// Whether somebody asked for anything that only a cgroup can give.
+    public var isEmpty: Bool { self == ResourceRequest() }
+}

@@ -1,0 +1,56 @@
+/// A mount somebody asked for: what shall appear where, as typed, before it is bound to this host.
+public struct MountDefinition: Hashable, Sendable {
+    public enum Kind: String, Sendable { case bind, volume, tmpfs }
+
+    /// What `ro` means for mounts below the source (`mount_setattr(2)` with AT_RECURSIVE, Linux 5.12).
+    public enum RecursiveReadOnly: String, Sendable {
+        /// Recursive where the kernel can, else only the top (Docker's default since 25).
+        case ifPossible = "enabled"
+        /// Only the top mount (`bind-recursive=writable`).
+        case off = "writable"
+        /// Recursive or an error (`bind-recursive=readonly`, `rro`).
+        case force = "readonly"
+    }
+
+    public enum Label: String, Sendable {
+        case none = ""
+        case shared = "z"
+        case `private` = "Z"
+    }
+
+    public var kind: Kind
+    /// Host path of a bind, name of a volume (empty: anonymous), empty for tmpfs.
+    public var source: String
+    /// Absolute path in the container, canonical.
+    public var target: String
+    public var readOnly = false
+    public var recursiveReadOnly = RecursiveReadOnly.ifPossible
+    /// `rprivate` when empty.
+    public var propagation = ""
+    /// False: mounts below the source stay out (`bind-recursive=disabled`).
+    public var recursive = true
+    /// Make a missing bind source as a directory (`-v` does, `--mount` does not).
+    public var createSource = false
+    /// Leave a new volume empty instead of copying what the image has at the target.
+    public var noCopy = false
+    /// A path inside the volume to mount instead of its root.
+    public var subpath = ""
+    /// Give the source to the container's user first (podman's `U`).
+    public var changeOwner = false
+    public var label = Label.none
+    /// Bytes; 0: the kernel's default.
+    public var tmpfsSize: Int64 = 0
+    public var tmpfsMode: UInt32?
+    /// Mount options that were asked for by name: `noexec`, `nosuid`, `uid=5` …
+    public var options: [String] = []
+    /// Labels for a volume that is made by this mount.
+    public var volumeLabels: [String: String] = [:]
+    /// A volume that belongs to this container alone and goes with `rm -v` and `--rm`.
+    public var isAnonymous = false
+
+    public init(_ kind: Kind, source: String = "", target: String) {
+        self.kind = kind
+        self.source = source
+        self.target = target
+    }
+}

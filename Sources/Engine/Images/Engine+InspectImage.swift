@@ -1,0 +1,84 @@
+import JSON
+import Linux
+import OCI
+import Store
+
+extension Engine {
+    /// An image in the layout of Docker's `image inspect`.
+    public func inspectImage(_ text: String) throws(EngineError) -> [UInt8] {
+        let details = try imageDetails(text)
+        let opened = try store()
+        let layers = try stored { () throws(StoreError) in try opened.layerDirectories(image: details.record.id) }
+        return JSONWriter.document { writer in
+            writer.object { w in
+                w.field("Id", details.record.id)
+                w.field("RepoTags", details.record.names.map(Engine.familiarName))
+                w.field("RepoDigests", Engine.repositoryDigests(details.record))
+                w.field("Parent", "")
+                w.field("Comment", details.config.history.last?.comment ?? "")
+                w.field("Created", details.config.created ?? Timestamp.text(details.record.created))
+                w.field("DockerVersion", "")
+                w.field("Author", details.config.author)
+                w.key("Config")
+                details.config.config.write(to: &w)
+                w.field("Architecture", details.config.platform.architecture)
+                w.fieldIfNotEmpty("Variant", details.config.platform.variant)
+                w.field("Os", details.config.platform.os)
+                w.field("Size", details.record.size)
+                w.object("GraphDriver") { w in
+                    w.object("Data") { w in
+                        w.fieldIfNotEmpty("LowerDir", layers.dropFirst().joined(separator: ":"))
+                        w.fieldIfNotEmpty("UpperDir", layers.first ?? "")
+                    }
+                    w.field("Name", "overlay2")
+                }
+                w.object("RootFS") { w in
+                    w.field("Type", "layers")
+                    w.field("Layers", details.layers.map(\.diffID))
+                }
+                w.object("Metadata") { w in w.field("LastTagTime", Timestamp.text(details.record.added)) }
+                w.object("Descriptor") { w in
+                    w.field("mediaType", details.manifest.mediaType.rawValue)
+                    w.field("digest", details.record.manifestDigest)
+                    w.field("size", details.manifest.raw.count)
+                }
+            }
+        }
+    }
+
+    static func familiarName(_ name: String) -> String {
+        do throws(OCIError) { return try Reference.parse(name).familiar } catch { return name }
+    }
+
+    private static func repositoryDigests(_ record: ImageRecord) -> [String] {
+        var result: [String] = []
+        for name in record.names {
+            do throws(OCIError) {
+                let text = try Reference.parse(name).familiarName + "@" + record.manifestDigest
+                if !result.contains(text) { result.append(text) }
+            } catch {
+                continue
+            }
+        }
+        return result
+    }
+
+    /// A volume in the layout of Docker's `volume inspect`.
+    public func inspectVolume(_ name: String) throws(EngineError) -> [UInt8] {
+        let failure = EngineError(.notFound, sentence: "no such volume: \(name)")
+        guard hasStore else { throw failure }
+        let store = try self.store()
+        guard let volume = try stored({ () throws(StoreError) in try store.volume(name: name) }) else { throw failure }
+        return JSONWriter.document { writer in
+            writer.object { w in
+                w.field("CreatedAt", Timestamp.text(volume.created))
+                w.field("Driver", volume.driver)
+                w.field("Labels", volume.labels)
+                w.field("Mountpoint", roots.store + "/volumes/" + name + "/_data")
+                w.field("Name", name)
+                w.field("Options", volume.options)
+                w.field("Scope", "local")
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+import OCI
+
+extension SpecBuilder {
+    /// Where the init program of `--init` appears: on the tmpfs of /dev, so that the image stays untouched.
+    static let initTarget = "/dev/init"
+
+    /// The kernel's file systems first, then the files the engine makes, then the user's mounts by depth, so that
+    /// `/a` is mounted before `/a/b` whatever the order of the options (attack row S11).
+    func mounts() throws(EngineError) -> [Mount] {
+        var result = kernelMounts()
+        // A mount of the user replaces the engine's at the same place, and a file system over /dev would hide ours.
+        let targets = Set(inputs.mounts.map(\.mount.target))
+        result.removeAll { targets.contains($0.destination) }
+        if definition.`init`, !inputs.runtimeProgram.isEmpty {
+            result.append(
+                Mount(
+                    destination: SpecBuilder.initTarget, type: "bind", source: inputs.runtimeProgram,
+                    options: ["bind", "ro", "nosuid", "nodev", "rprivate"]))
+        }
+        for file in inputs.files where !targets.contains(file.target) {
+            let access = definition.readOnlyRoot ? "ro" : "rw"
+            result.append(
+                Mount(
+                    destination: file.target, type: "bind", source: file.source,
+                    options: ["bind", access, "nosuid", "nodev", "rprivate"]))
+        }
+        for device in inputs.devices where bindsDevices {
+            result.append(
+                Mount(
+                    destination: device.device.path, type: "bind", source: device.hostPath,
+                    options: ["bind", "nosuid", "noexec", "rprivate"]))
+        }
+        // Stable: equal depth keeps the order given.
+        let sorted = inputs.mounts.enumerated().sorted {
+            let left = depth($0.element.mount.target)
+            let right = depth($1.element.mount.target)
+            return left == right ? $0.offset < $1.offset : left < right
+        }
+        for (_, bound) in sorted { result.append(mount(bound)) }
+        return result
+    }
+
+    private func depth(_ path: String) -> Int { path.utf8.count { $0 == UInt8(ascii: "/") } }
+
+    /// In a user namespace device nodes cannot be made; the host's are bound instead.
+    var bindsDevices: Bool { inputs.ownUserNamespace }
+
+    private func kernelMounts() -> [Mount] {
+        var result: [Mount] = []
+        if bindsProcfs {
+            result.append(
+                Mount(
+                    destination: "/proc", type: "bind", source: "/proc",
+                    options: ["rbind", "nosuid", "noexec", "nodev", "rprivate"]))
+        } else {
+            result.append(
+                Mount(destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"]))
+        }
+        // noexec is more than the peers do; --init's program on it is a mount of its own.
+        result.append(
+            Mount(
+                destination: "/dev", type: "tmpfs", source: "tmpfs",
+                options: ["nosuid", "noexec", "strictatime", "mode=755", "size=65536k"]))
+        var pts = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]
+        if hasGroup(5) { pts.append("gid=5") }
+        result.append(Mount(destination: "/dev/pts", type: "devpts", source: "devpts", options: pts))
+        result.append(sharedMemory())
+        if let queue = messageQueue() { result.append(queue) }
+        result.append(sysfs())
+        result.append(cgroup())
+        return result
+    }
+
+    /// The tty group does not exist where nothing maps it, and the kernel refuses an option that names it.
+    private func hasGroup(_ gid: UInt32) -> Bool {
+        guard inputs.ownUserNamespace else { return true }
+        return inputs.gidMappings.contains { gid >= $0.containerID && gid - $0.containerID < $0.size }
+    }
+
+    /// A shared IPC namespace shares /dev/shm too: POSIX and System V shared memory belong together.
+    private func sharedMemory() -> Mount {
+        let flags = ["nosuid", "noexec", "nodev"]
+        switch definition.ipc {
+        case .host:
+            return Mount(
+                destination: "/dev/shm", type: "bind", source: "/dev/shm", options: ["bind"] + flags + ["rprivate"])
+        case .container:
+            if let pid = inputs.joined[.ipc] {
+                return Mount(
+                    destination: "/dev/shm", type: "bind", source: "/proc/\(pid)/root/dev/shm",
+                    options: ["bind"] + flags + ["rprivate"])
+            }
+        default: break
+        }
+        return Mount(
+            destination: "/dev/shm", type: "tmpfs", source: "shm",
+            options: flags + ["mode=1777", "size=\(definition.shmSize)"])
+    }
+
+    private func messageQueue() -> Mount? {
+        let flags = ["nosuid", "noexec", "nodev"]
+        if inputs.ownUserNamespace, !ownIPC {
+            // Only the owner of the IPC namespace may mount its queues, and not every host shows them.
+            guard inputs.host.showsMessageQueues else { return nil }
+            return Mount(
+                destination: "/dev/mqueue", type: "bind", source: "/dev/mqueue",
+                options: ["bind"] + flags + ["rprivate"])
+        }
+        return Mount(destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: flags)
+    }
+
+    private func sysfs() -> Mount {
+        let access = definition.privileged ? "rw" : "ro"
+        if bindsSysfs {
+            return Mount(
+                destination: "/sys", type: "bind", source: "/sys",
+                options: ["rbind", "nosuid", "noexec", "nodev", access == "ro" ? "rro" : "rw", "rprivate"])
+        }
+        return Mount(
+            destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", access])
+    }
+
+    private func cgroup() -> Mount {
+        // Writable only for --privileged with a cgroup namespace of its own: the host's tree is never given (CVE-2023-25809).
+        let writable = definition.privileged && definition.cgroup != .host
+        return Mount(
+            destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup",
+            options: ["nosuid", "noexec", "nodev", "relatime", writable ? "rw" : "ro"])
+    }
+
+    // MARK: The user's mounts
+
+    private func mount(_ bound: BoundMount) -> Mount {
+        let mount = bound.mount
+        if mount.kind == .tmpfs { return temporary(mount) }
+        var options = [mount.recursive ? "rbind" : "bind"]
+        options.append(mount.propagation.isEmpty ? "rprivate" : mount.propagation)
+        if mount.readOnly {
+            options.append("ro")
+            if mount.recursive, mount.recursiveReadOnly != .off { options.append("rro") }
+        }
+        if mount.kind == .volume {
+            // What is in a volume came from containers: it shall not act as setuid or device on others.
+            if !mount.options.contains("suid") { options.append("nosuid") }
+            if !mount.options.contains("dev") { options.append("nodev") }
+        }
+        options += mount.options.filter { $0 != "suid" && $0 != "dev" && $0 != "exec" }
+        if !mount.subpath.isEmpty { options.append("subpath=" + mount.subpath) }
+        return Mount(destination: mount.target, type: "bind", source: bound.source, options: options)
+    }
+
+    private func temporary(_ mount: MountDefinition) -> Mount {
+        var options: [String] = []
+        for (strict, loose) in [("noexec", "exec"), ("nosuid", "suid"), ("nodev", "dev")]
+        where !mount.options.contains(loose) {
+            options.append(strict)
+        }
+        if mount.readOnly { options.append("ro") }
+        if mount.tmpfsSize > 0 { options.append("size=\(mount.tmpfsSize)") }
+        if let mode = mount.tmpfsMode { options.append("mode=" + String(mode, radix: 8)) }
+        let known: Set<String> = ["exec", "suid", "dev", "noexec", "nosuid", "nodev"]
+        options += mount.options.filter { !known.contains($0) }
+        return Mount(destination: mount.target, type: "tmpfs", source: "tmpfs", options: options)
+    }
+}

@@ -1,0 +1,159 @@
+import OCI
+
+/// Makes the OCI runtime spec of a container. Pure: the same inputs give the same spec.
+///
+/// The defaults are at least as strict as Docker's and Podman's in every respect; docs/security.md has the
+/// table and the reasons.
+public struct SpecBuilder {
+    let inputs: SpecInputs
+    var definition: ContainerDefinition { inputs.definition }
+
+    public init(_ inputs: SpecInputs) { self.inputs = inputs }
+
+    public func build() throws(EngineError) -> Spec {
+        let capabilities = try self.capabilities()
+        var linux = LinuxSpec()
+        linux.uidMappings = inputs.uidMappings
+        linux.gidMappings = inputs.gidMappings
+        linux.namespaces = namespaces()
+        linux.sysctl = try sysctls()
+        linux.devices = deviceNodes()
+        linux.resources = try resources()
+        linux.cgroupsPath = cgroupsPath()
+        linux.seccomp = inputs.seccomp
+        linux.rootfsPropagation = rootfsPropagation()
+        linux.maskedPaths = maskedPaths()
+        linux.readonlyPaths = readonlyPaths()
+        var spec = Spec()
+        spec.ociVersion = Spec.version
+        spec.process = try process(capabilities)
+        spec.root = Root(path: "rootfs", readonly: definition.readOnlyRoot)
+        if ownUTS {
+            spec.hostname = definition.hostname
+            spec.domainname = definition.domainname
+        }
+        spec.mounts = try mounts()
+        // Only what the user gave: labels and annotations of images never reach the runtime (CVE-2022-23648 class).
+        spec.annotations = definition.annotations
+        if definition.groupAdd.contains("keep-groups") { spec.annotations["run.oci.keep_original_groups"] = "1" }
+        spec.linux = linux
+        return spec
+    }
+
+    // MARK: Namespaces
+
+    var ownNetwork: Bool { definition.network == .none || definition.network == .private }
+    var ownIPC: Bool { definition.ipc == .private }
+    var ownUTS: Bool { definition.uts == .private }
+    var ownPID: Bool { definition.pid == .private }
+
+    private func namespaces() -> [LinuxNamespace] {
+        var result = [LinuxNamespace(type: "mount")]
+        if inputs.ownUserNamespace { result.insert(LinuxNamespace(type: "user"), at: 0) }
+        add(&result, "pid", definition.pid, .pid, "pid")
+        add(&result, "network", definition.network, .network, "net")
+        add(&result, "ipc", definition.ipc, .ipc, "ipc")
+        add(&result, "uts", definition.uts, .uts, "uts")
+        if definition.cgroup != .host { result.append(LinuxNamespace(type: "cgroup")) }
+        // Other runtimes may not know it: runc does since 1.2.
+        if inputs.host.hasTimeNamespace, definition.runtime.isEmpty { result.append(LinuxNamespace(type: "time")) }
+        return result
+    }
+
+    private func add(
+        _ result: inout [LinuxNamespace], _ type: String, _ mode: NamespaceMode, _ kind: SpecInputs.NamespaceKind,
+        _ file: String
+    ) {
+        switch mode {
+        case .host: return
+        case .container:
+            guard let pid = inputs.joined[kind] else { return }
+            result.append(LinuxNamespace(type: type, path: "/proc/\(pid)/ns/\(file)"))
+        case .private, .none: result.append(LinuxNamespace(type: type))
+        }
+    }
+
+    // MARK: Kernel parameters
+
+    private func sysctls() throws(EngineError) -> [String: String] {
+        var result: [String: String] = [:]
+        if ownNetwork, definition.network != .host {
+            // Ports below 1024 and ping need no capability in a network namespace of one's own.
+            result["net.ipv4.ip_unprivileged_port_start"] = "0"
+            result["net.ipv4.ping_group_range"] = "0 \(inputs.ownUserNamespace ? mappedGroups - 1 : 2_147_483_647)"
+        }
+        for (name, value) in definition.sysctls {
+            try SysctlOption.check(
+                name, ownNetwork: ownNetwork, ownIPC: ownIPC, ownUTS: ownUTS, ownUser: inputs.ownUserNamespace)
+            result[name] = value
+        }
+        return result
+    }
+
+    /// How many group ids exist inside: the range of `ping_group_range` may name no others.
+    private var mappedGroups: UInt32 {
+        inputs.gidMappings.reduce(1) { max($0, $1.containerID &+ $1.size) }
+    }
+
+    private func cgroupsPath() -> String {
+        if !definition.cgroupParent.isEmpty {
+            if definition.cgroupParent.hasSuffix(".slice") {
+                return "\(definition.cgroupParent):berth:\(definition.id)"
+            }
+            return definition.cgroupParent + "/" + definition.id
+        }
+        // A relative path goes under the caller's own delegated cgroup.
+        return inputs.host.isRootless ? definition.id : "/berth/" + definition.id
+    }
+
+    /// A bind that propagates to or from the container needs its root to do so too.
+    private func rootfsPropagation() -> String {
+        var result = ""
+        for bound in inputs.mounts {
+            switch bound.mount.propagation {
+            case "shared", "rshared": return "rshared"
+            case "slave", "rslave": result = "rslave"
+            default: break
+            }
+        }
+        return result
+    }
+
+    // MARK: Hidden paths
+
+    /// The union of what Docker and Podman hide, and a little more.
+    static let masked = [
+        "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+        "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/proc/kallsyms",
+        "/sys/devices/virtual/powercap", "/sys/firmware", "/sys/fs/selinux", "/sys/kernel/debug", "/sys/kernel/tracing",
+        "/sys/kernel/security",
+    ]
+    static let readOnly = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+
+    private func maskedPaths() -> [String] {
+        if definition.privileged || definition.security.unconfinedSystemPaths { return definition.security.mask }
+        var result = SpecBuilder.masked
+        for cpu in 0..<inputs.host.throttledCPUs { result.append("/sys/devices/system/cpu/cpu\(cpu)/thermal_throttle") }
+        // A bind of the host's /sys shows what a fresh sysfs of our own network namespace would not.
+        if bindsSysfs { result.append("/sys/kernel") }
+        result.removeAll { isUnmasked($0) }
+        return result + definition.security.mask
+    }
+
+    private func readonlyPaths() -> [String] {
+        if definition.privileged || definition.security.unconfinedSystemPaths { return [] }
+        return SpecBuilder.readOnly.filter { !isUnmasked($0) }
+    }
+
+    /// Podman's `unmask`: exact paths, or a pattern that ends in `*`.
+    private func isUnmasked(_ path: String) -> Bool {
+        definition.security.unmask.contains { pattern in
+            pattern.hasSuffix("/*") ? path.hasPrefix(pattern.dropLast(1)) : path == pattern
+        }
+    }
+
+    /// sysfs can only be mounted by who owns the network namespace.
+    var bindsSysfs: Bool { inputs.ownUserNamespace && !ownNetwork }
+    /// procfs can only be mounted by who owns the pid namespace.
+    var bindsProcfs: Bool { inputs.ownUserNamespace && !ownPID }
+}
