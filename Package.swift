@@ -28,6 +28,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 let package = Package(
     name: "berth",
     products: [
+        .executable(name: "berth", targets: ["berth"]),
         .executable(name: "berth-runtime", targets: ["berth-runtime"]),
     ],
     targets: [
@@ -57,7 +58,10 @@ let package = Package(
         floor("Engine", ["Linux", "JSON", "OCI", "Seccomp", "Cgroups", "Control", "Archive", "Store"]),
         floor("RuntimeCommands", ["Linux", "JSON", "OCI", "Flags", "Seccomp", "Cgroups", "Control", "Runtime", "Supervision"]),
         // Floor 7
+        floor("CommandLine", ["Linux", "JSON", "OCI", "Flags", "Control", "Engine"]),
         // The two programs
+        .executableTarget(
+            name: "berth", dependencies: ["CommandLine"], swiftSettings: strict, linkerSettings: staticExecutable),
         .executableTarget(
             name: "berth-runtime", dependencies: ["RuntimeCommands"], swiftSettings: strict,
             linkerSettings: staticExecutable),
@@ -74,6 +78,7 @@ let package = Package(
         tests("Store", ["Linux", "OCI", "JSON", "Archive"]),
         tests("Supervision", ["Linux", "Control"]),
         tests("Engine", ["Linux", "OCI", "JSON", "Control", "Store"]),
+        tests("CommandLine", ["Control", "JSON", "Flags", "Engine"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,2 +1,5 @@
+import CommandLine
 import Glibc
-exit(0)
+
+// `CommandLine` names our module here; the process's arguments are the standard library's.
+exit(BerthProgram.main(Array(Swift.CommandLine.arguments.dropFirst())))

@@ -1,0 +1,71 @@
+import Engine
+import Flags
+import Linux
+
+/// The entry point of `berth`.
+public enum BerthProgram {
+    public static let version = "0.1.0"
+
+    /// Reads the command line, does what it says and returns the program's exit status.
+    ///
+    /// - Parameter arguments: without the program's own name.
+    public static func main(_ arguments: [String]) -> Int32 {
+        // The second self of a rootless command; no person types this.
+        if arguments.first == "internal", Engine.isHelper { return InternalCommand.run(Array(arguments.dropFirst())) }
+        let table = CommandTable { verb, parsed in perform(verb, parsed, arguments) }
+        let program = table.program(version: "berth version \(version)") { source, prefix in
+            CompletionNames.candidates(source, prefix)
+        }
+        return program.run(arguments, width: { Terminal.columns() })
+    }
+
+    private static func perform(_ verb: Verb, _ parsed: ParsedArguments, _ arguments: [String]) -> Int32 {
+        let session: Session
+        do throws(CommandError) {
+            session = try Session(parsed, arguments)
+        } catch {
+            return Session.report(error)
+        }
+        do throws(CommandError) {
+            let status = try dispatch(verb, session)
+            session.finish()
+            return status
+        } catch {
+            session.finish()
+            return Session.report(error)
+        }
+    }
+
+    private static func dispatch(_ verb: Verb, _ session: Session) throws(CommandError) -> Int32 {
+        switch verb {
+        case .run: return try RunCommand(session).run()
+        case .create: return try CreateCommand(session).run()
+        case .start: return try StartCommand(session).run()
+        case .stop: return try StopCommand(session).run()
+        case .kill: return try KillCommand(session).run()
+        case .restart: return try RestartCommand(session).run()
+        case .rm: return try RemoveCommand(session).run()
+        case .ps: return try ListCommand(session).run()
+        case .logs: return try LogsCommand(session).run()
+        case .exec: return try ExecCommand(session).run()
+        case .attach: return try AttachCommand(session).run()
+        case .wait: return try WaitCommand(session).run()
+        case .top: return try TopCommand(session).run()
+        case .pause: return try PauseCommand(session).pause()
+        case .unpause: return try PauseCommand(session).unpause()
+        case .rename: return try RenameCommand(session).run()
+        case .inspect: return try InspectCommand(session).run(kinds: nil)
+        case .inspectContainer: return try InspectCommand(session).run(kinds: [.container])
+        case .inspectImage: return try InspectCommand(session).run(kinds: [.image])
+        case .images: return try ImagesCommand(session).run()
+        case .load: return try LoadCommand(session).run()
+        case .import: return try ImportCommand(session).run()
+        case .save: return try SaveCommand(session).run()
+        case .tag: return try TagCommand(session).run()
+        case .rmi: return try RemoveImagesCommand(session).run()
+        case .version: return try VersionCommand(session).run()
+        case .info: return try InfoCommand(session).run()
+        case .systemCheck: return try SystemCheckCommand(session).run()
+        }
+    }
+}

@@ -1,0 +1,65 @@
+import Engine
+import Flags
+import JSON
+import Linux
+
+/// `berth inspect`, `berth container inspect`, `berth image inspect`
+struct InspectCommand {
+    enum Kind: String { case container, image, volume }
+
+    let session: Session
+    init(_ session: Session) { self.session = session }
+
+    /// - Parameter kinds: where to look, in order; nil as `--type` says.
+    func run(kinds: [Kind]?) throws(CommandError) -> Int32 {
+        let arguments = session.arguments
+        var kinds = kinds ?? []
+        if kinds.isEmpty {
+            let type = arguments.string("type")
+            kinds = type.isEmpty ? [.container, .image, .volume] : [Kind(rawValue: type) ?? .container]
+        }
+        let format = arguments.string("format")
+        let template = format.isEmpty || format == "json" ? nil : try Template(format)
+        var documents: [JSONValue] = []
+        var status: Int32 = 0
+        for name in arguments.positionals {
+            do throws(EngineError) {
+                documents.append(try find(name, kinds))
+            } catch {
+                session.complain("Error: " + error.description)
+                status = 1
+            }
+        }
+        if let template {
+            for document in documents { session.print(try template.render(document, of: "map")) }
+        } else {
+            let bytes = JSONWriter.document(indent: format == "json" ? nil : "    ") { w in
+                w.array(documents) { w, document in w.value(document) }
+            }
+            session.print(String(decoding: bytes, as: UTF8.self))
+        }
+        return status
+    }
+
+    private func find(_ name: String, _ kinds: [Kind]) throws(EngineError) -> JSONValue {
+        for kind in kinds {
+            do throws(EngineError) {
+                let bytes =
+                    switch kind {
+                    case .container: try session.engine.inspectContainer(name)
+                    case .image: try session.engine.inspectImage(name)
+                    case .volume: try session.engine.inspectVolume(name)
+                    }
+                do throws(JSONError) {
+                    return try JSONValue.parse(bytes)
+                } catch {
+                    throw EngineError(.system, "inspect", name, cause: error.description)
+                }
+            } catch {
+                if error.code != .notFound { throw error }
+            }
+        }
+        if kinds.count > 1 { throw EngineError(.notFound, sentence: "no such object: \(name)") }
+        throw EngineError(.notFound, sentence: "no such \(kinds.first?.rawValue ?? "object"): \(name)")
+    }
+}

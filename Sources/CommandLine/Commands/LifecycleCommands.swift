@@ -1,0 +1,290 @@
+import Control
+import Engine
+import Flags
+import Glibc
+import Linux
+
+/// `berth start`
+struct StartCommand {
+    let session: Session
+    init(_ session: Session) { self.session = session }
+
+    func run() throws(CommandError) -> Int32 {
+        let arguments = session.arguments
+        if arguments.bool("attach") || arguments.bool("interactive") {
+            guard arguments.positionals.count == 1 else {
+                throw CommandError("you cannot start and attach multiple containers at once")
+            }
+            return try runAttached(arguments.positionals[0])
+        }
+        return session.forEach(arguments.positionals) { (name) throws(EngineError) in
+            try session.engine.start(name)
+            return name
+        }
+    }
+
+    private func runAttached(_ name: String) throws(CommandError) -> Int32 {
+        let arguments = session.arguments
+        do throws(EngineError) {
+            guard let starting = try session.engine.prepareStart(name) else {
+                return try AttachCommand(session).attach(
+                    name, input: arguments.bool("interactive"), keys: arguments.string("detach-keys"), proxy: true)
+            }
+            session.tellWarnings()
+            let definition = starting.definition
+            var streams: AttachStreams = definition.terminal ? [.output] : [.output, .error]
+            if definition.openStdin, arguments.bool("interactive") { streams.insert(.input) }
+            let outcome: AttachSession.Outcome
+            do throws(ControlError) {
+                let attached = try starting.connection.attach(streams)
+                try starting.connection.start()
+                outcome = try AttachSession.run(
+                    starting.connection, consume attached,
+                    try Foreground.options(definition, keys: arguments.string("detach-keys"), proxy: true))
+            } catch {
+                throw EngineError(control: error)
+            }
+            do throws(CommandError) {
+                return try Foreground.status(outcome, definition, session)
+            } catch {
+                throw EngineError(.runtime, sentence: error.text, exitCode: error.status)
+            }
+        } catch {
+            throw CommandError(error, running: error.code == .runtime)
+        }
+    }
+}
+
+/// `berth stop`: all are asked first, then waited for, so that ten take no longer than one.
+struct StopCommand {
+    let session: Session
+    init(_ session: Session) { self.session = session }
+
+    func run() throws(CommandError) -> Int32 {
+        let arguments = session.arguments
+        let signal = try SignalArgument.read(arguments)
+        var stopping: [(name: String, ticket: StopTicket)] = []
+        var status: Int32 = 0
+        for name in arguments.positionals {
+            do throws(EngineError) {
+                stopping.append(
+                    (name, try session.engine.beginStop(name, signal: signal, timeout: arguments.int64("timeout"))))
+            } catch {
+                session.complain("Error: " + error.description)
+                status = 1
+            }
+        }
+        for (name, ticket) in stopping {
+            do throws(EngineError) {
+                try session.engine.finishStop(ticket)
+                session.print(name)
+                session.flush()
+            } catch {
+                session.complain("Error: " + error.description)
+                status = 1
+            }
+        }
+        return status
+    }
+}
+
+enum SignalArgument {
+    static func read(_ arguments: ParsedArguments) throws(CommandError) -> Int32? {
+        guard arguments.isSet("signal") else { return nil }
+        let text = arguments.string("signal")
+        return try engine { () throws(EngineError) in try SignalName.parse(text) }
+    }
+}
+
+/// `berth restart`
+struct RestartCommand {
+    let session: Session
+    init(_ session: Session) { self.session = session }
+
+    func run() throws(CommandError) -> Int32 {
+        let arguments = session.arguments
+        let signal = try SignalArgument.read(arguments)
+        return session.forEach(arguments.positionals) { (name) throws(EngineError) in
+            try session.engine.restart(name, signal: signal, timeout: arguments.int64("timeout"))
+            return name
+        }
+    }
+}
+
+/// `berth kill`
+struct KillCommand {
+    let session: Session
+    init(_ session: Session) { self.session = session }
+
+    func run() throws(CommandError) -> Int32 {
+        let signal = try engine { () throws(EngineError) in try SignalName.parse(session.arguments.string("signal")) }
+        return session.forEach(session.arguments.positionals) { (name) throws(EngineError) in
+            try session.engine.kill(name, signal: signal)
+            return name
+        }
+    }
+}
+
+/// `berth rm`
+struct RemoveCommand {
+    let session: Session
+    init(_ session: Session) { self.session = session }
+
+    func run() throws(CommandError) -> Int32 {
+        let arguments = session.arguments
+        let force = arguments.bool("force")
+        return session.forEach(arguments.positionals) { (name) throws(EngineError) in
+            do throws(EngineError) {
+                try session.engine.remove(name, force: force, volumes: arguments.bool("volumes"))
+            } catch {
+                guard force, error.code == .notFound else { throw error }
+                // With -f it is enough that the container is not there: told, and no failure.
+                session.complain("Error: " + error.description)
+                return nil
+            }
+            return name
+        }
+    }
+}
+
+/// `berth pause`, `berth unpause`
+struct PauseCommand {
+    let session: Session
+    init(_ session: Session) { self.session = session }
+
+    func pause() throws(CommandError) -> Int32 {
+        session.forEach(session.arguments.positionals) { (name) throws(EngineError) in
+            try session.engine.pause(name)
+            return name
+        }
+    }
+
+    func unpause() throws(CommandError) -> Int32 {
+        session.forEach(session.arguments.positionals) { (name) throws(EngineError) in
+            try session.engine.unpause(name)
+            return name
+        }
+    }
+}
+
+/// `berth rename`
+struct RenameCommand {
+    let session: Session
+    init(_ session: Session) { self.session = session }
+
+    func run() throws(CommandError) -> Int32 {
+        let names = session.arguments.positionals
+        guard names.count == 2 else { throw CommandError("a container and its new name are needed") }
+        try engine { () throws(EngineError) in try session.engine.rename(names[0], to: names[1]) }
+        return 0
+    }
+}
+
+/// `berth wait`
+struct WaitCommand {
+    let session: Session
+    init(_ session: Session) { self.session = session }
+
+    func run() throws(CommandError) -> Int32 {
+        session.forEach(session.arguments.positionals) { (name) throws(EngineError) in
+            "\(try session.engine.wait(name))"
+        }
+    }
+}
+
+/// `berth attach`
+struct AttachCommand {
+    let session: Session
+    init(_ session: Session) { self.session = session }
+
+    func run() throws(CommandError) -> Int32 {
+        let arguments = session.arguments
+        do throws(EngineError) {
+            return try attach(
+                arguments.positionals.first ?? "", input: !arguments.bool("no-stdin"),
+                keys: arguments.string("detach-keys"),
+                proxy: arguments.bool("sig-proxy"))
+        } catch {
+            throw CommandError(error)
+        }
+    }
+
+    func attach(_ name: String, input: Bool, keys: String, proxy: Bool) throws(EngineError) -> Int32 {
+        let view = try session.engine.container(name)
+        if view.observation.status == .paused {
+            throw EngineError(.conflict, sentence: "cannot attach to a paused container, unpause it first")
+        }
+        guard view.isAlive, let connection = try session.engine.connect(view.id) else {
+            throw EngineError(.conflict, sentence: "cannot attach to a stopped container, start it first")
+        }
+        let definition = view.definition
+        if input, definition.openStdin, definition.terminal, !Terminal.isTerminal(.standardInput) {
+            throw EngineError(.invalid, sentence: "the input device is not a TTY")
+        }
+        var streams: AttachStreams = definition.terminal ? [.output] : [.output, .error]
+        if input, definition.openStdin { streams.insert(.input) }
+        let outcome: AttachSession.Outcome
+        do throws(ControlError) {
+            let attached = try connection.attach(streams)
+            outcome = try AttachSession.run(
+                connection, consume attached, try Foreground.options(definition, keys: keys, proxy: proxy))
+        } catch {
+            throw EngineError(control: error)
+        }
+        do throws(CommandError) {
+            return try Foreground.status(outcome, definition, session)
+        } catch {
+            throw EngineError(.runtime, sentence: error.text, exitCode: error.status)
+        }
+    }
+}
+
+/// `berth exec`
+struct ExecCommand {
+    let session: Session
+    init(_ session: Session) { self.session = session }
+
+    func run() throws(CommandError) -> Int32 {
+        let arguments = session.arguments
+        guard let name = arguments.positionals.first, arguments.positionals.count > 1 else {
+            throw CommandError("a container and a command are needed")
+        }
+        var request = ExecRequest(arguments: Array(arguments.positionals.dropFirst()))
+        request.workingDirectory = arguments.string("workdir")
+        request.user = arguments.string("user")
+        request.terminal = arguments.bool("tty")
+        request.interactive = arguments.bool("interactive")
+        request.detach = arguments.bool("detach")
+        request.privileged = arguments.bool("privileged")
+        if request.terminal, request.interactive, !request.detach, !Terminal.isTerminal(.standardInput) {
+            throw CommandError("the input device is not a TTY")
+        }
+        do throws(EngineError) {
+            for path in arguments.strings("env-file") {
+                let text = try? FD.cwd.readText(path, limit: 16 << 20)
+                guard let text else {
+                    throw EngineError(.invalid, "read environment file", path, cause: "cannot be read")
+                }
+                request.environment += try EnvironmentOption.parse(file: text, name: path, inherit: true)
+            }
+            for text in arguments.strings("env") {
+                if let entry = try EnvironmentOption.parse(text) { request.environment.append(entry) }
+            }
+            try session.engine.exec(name, request)
+        } catch {
+            throw CommandError(error)
+        }
+    }
+}
+
+/// `berth internal …`, run by the program itself inside the user namespace.
+enum InternalCommand {
+    static func run(_ arguments: [String]) -> Int32 {
+        do throws(EngineError) {
+            try Engine(roots: try Roots.locate(store: nil, run: nil)).runInternal(arguments)
+            return 0
+        } catch {
+            return Session.report(CommandError(error))
+        }
+    }
+}

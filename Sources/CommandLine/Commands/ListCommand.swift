@@ -1,0 +1,254 @@
+import Control
+import Engine
+import Flags
+import JSON
+import Linux
+
+/// `berth ps`
+struct ListCommand {
+    let session: Session
+    private var arguments: ParsedArguments { session.arguments }
+    init(_ session: Session) { self.session = session }
+
+    func run() throws(CommandError) -> Int32 {
+        let filter = try ContainerFilter(arguments.pairs("filter"))
+        let views = try engine { () throws(EngineError) in try select(try session.engine.containers(), filter) }
+        if arguments.bool("quiet"), !arguments.isSet("format") {
+            for view in views { session.print(arguments.bool("no-trunc") ? view.id : view.definition.shortID) }
+            return 0
+        }
+        let format = arguments.string("format")
+        let now = wallClockNanoseconds()
+        if format.isEmpty || format == "table" {
+            session.printRaw(table(views, now))
+            return 0
+        }
+        let template = try Template(format)
+        try print(views, template, now)
+        return 0
+    }
+
+    private func select(_ views: [ContainerView], _ filter: ContainerFilter) throws(EngineError) -> [ContainerView] {
+        var count = arguments.int("last") ?? -1
+        if arguments.bool("latest") { count = 1 }
+        let all = arguments.bool("all") || count > 0 || filter.looksAtStatus
+        let bounds = try filter.bounds(views) { (name) throws(EngineError) in
+            try session.engine.definition(of: name).createdAt
+        }
+        let images = try filter.ancestors { (name) throws(EngineError) in (try? session.engine.image(name))?.id }
+        var result: [ContainerView] = []
+        for view in views {
+            let isShown = all || view.isAlive || view.observation.status == .restarting
+            if isShown, filter.matches(view, bounds, images) { result.append(view) }
+            if count > 0, result.count == count { break }
+        }
+        return result
+    }
+
+    private func table(_ views: [ContainerView], _ now: Int64) -> String {
+        let size = arguments.bool("size")
+        var table = TextTable(
+            heading: ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"]
+                + (size ? ["SIZE"] : []))
+        let full = arguments.bool("no-trunc")
+        for view in views {
+            let row = ContainerRow(view, now: now, full: full)
+            var cells = [row.id, row.image, row.command, row.created, row.status, "", view.name]
+            if size { cells.append(ContainerSize.text(session.engine, view)) }
+            table.add(cells)
+        }
+        return table.render()
+    }
+
+    private func print(_ views: [ContainerView], _ template: Template, _ now: Int64) throws(CommandError) {
+        let full = arguments.bool("no-trunc")
+        var table = TextTable(heading: template.isTable ? template.fields.map { Self.heading($0.last ?? "") } : nil)
+        let separated = template.isTable
+        for view in views {
+            let object = ContainerRow(view, now: now, full: full).object(session, size: arguments.bool("size"))
+            let line = try template.render(object, of: "*formatter.ContainerContext")
+            if separated {
+                table.add(line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init))
+            } else {
+                session.print(template.isJSON ? line : TerminalText.safeLines(line))
+            }
+        }
+        if separated { session.printRaw(table.render()) }
+    }
+
+    static func heading(_ field: String) -> String {
+        switch field {
+        case "ID": "CONTAINER ID"
+        case "CreatedAt": "CREATED AT"
+        case "RunningFor": "CREATED"
+        case "LocalVolumes": "LOCAL VOLUMES"
+        default: field.uppercased()
+        }
+    }
+}
+
+/// One line of `ps`.
+struct ContainerRow {
+    let view: ContainerView
+    let now: Int64
+    let full: Bool
+
+    init(_ view: ContainerView, now: Int64, full: Bool) {
+        self.view = view
+        self.now = now
+        self.full = full
+    }
+
+    var id: String { full ? view.id : view.definition.shortID }
+    var image: String { full ? view.definition.image : ImageText.shortened(view.definition.image) }
+    var command: String {
+        let text = view.definition.arguments.joined(separator: " ")
+        return "\"" + (full ? text : TerminalText.shortened(text, 20)) + "\""
+    }
+    var created: String { HumanTime.ago(view.definition.createdAt, now: now) }
+
+    var status: String {
+        let seen = view.observation
+        switch seen.status {
+        case .created, .starting: return "Created"
+        case .running, .stopping:
+            return "Up " + HumanTime.span(nanoseconds: max(0, now &- seen.startedAt))
+                + (seen.supervisorLost ? " (supervisor lost)" : "")
+        case .paused: return "Up " + HumanTime.span(nanoseconds: max(0, now &- seen.startedAt)) + " (Paused)"
+        case .restarting: return "Restarting (\(seen.exitCode)) " + HumanTime.ago(seen.finishedAt, now: now)
+        case .exited:
+            let code = seen.exitCode == ExitRecord.unknownCode ? "unknown" : "\(seen.exitCode)"
+            return "Exited (\(code)) " + (seen.finishedAt > 0 ? HumanTime.ago(seen.finishedAt, now: now) : "N/A")
+        case .removing, .removed: return "Removal In Progress"
+        }
+    }
+
+    func object(_ session: Session, size: Bool) -> JSONValue {
+        let definition = view.definition
+        let labels = definition.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ",")
+        let mounts = definition.mounts.filter { $0.kind != .tmpfs }.map {
+            $0.isAnonymous && !full ? String($0.source.prefix(15)) + "…" : $0.source
+        }
+        let values: [(String, JSONValue)] = [
+            ("Command", .string(command)), ("CreatedAt", .string(HumanTime.local(definition.createdAt))),
+            ("ID", .string(id)),
+            ("Image", .string(image)), ("Labels", .string(labels)),
+            ("LocalVolumes", .string("\(definition.mounts.count { $0.kind == .volume })")),
+            ("Mounts", .string(mounts.joined(separator: ","))), ("Names", .string(definition.name)),
+            ("Networks", .string(definition.network.text)), ("Platform", .string(definition.platform)), ("Ports", ""),
+            ("RunningFor", .string(created)), ("Size", .string(size ? ContainerSize.text(session.engine, view) : "0B")),
+            ("State", .string(view.observation.status.text)), ("Status", .string(status)),
+        ]
+        return .object(values.map { JSONValue.Member(key: $0.0, value: $0.1) })
+    }
+}
+
+enum ImageText {
+    /// A reference that is an id is cut to twelve digits.
+    static func shortened(_ image: String) -> String {
+        let hex = image.hasPrefix("sha256:") ? String(image.dropFirst(7)) : image
+        let isID =
+            hex.utf8.count == 64 && hex.utf8.allSatisfy { ($0 >= 0x30 && $0 <= 0x39) || ($0 >= 0x61 && $0 <= 0x66) }
+        return isID ? String(hex.prefix(12)) : image
+    }
+}
+
+enum ContainerSize {
+    /// What the writable layer holds on disk.
+    static func text(_ engine: Engine, _ view: ContainerView) -> String {
+        ByteSize.decimal(engine.writtenSize(view.id)) + " (virtual \(ByteSize.decimal(engine.virtualSize(view))))"
+    }
+}
+
+/// `--filter` of `ps`.
+struct ContainerFilter {
+    private var values: [String: [String]] = [:]
+
+    init(_ pairs: [(key: String, value: String)]) throws(CommandError) {
+        let known: Set<String> = [
+            "id", "name", "label", "label!", "exited", "status", "ancestor", "before", "since", "volume", "network",
+            "health",
+        ]
+        for (key, value) in pairs {
+            guard known.contains(key) else { throw .invalid("invalid filter '\(key)'") }
+            if key == "health" { throw .invalid("not supported yet: --filter health") }
+            if key == "status" {
+                let states = ["created", "restarting", "running", "removing", "paused", "exited", "dead"]
+                guard states.contains(value) else { throw .invalid("invalid filter 'status=\(value)'") }
+            }
+            if key == "exited", Int(value) == nil { throw .invalid("invalid filter 'exited=\(value)'") }
+            values[key, default: []].append(value)
+        }
+    }
+
+    /// Docker shows all states when a filter asks for one.
+    var looksAtStatus: Bool { values["status"] != nil || values["exited"] != nil }
+
+    /// The creation times that `before` and `since` mean.
+    func bounds(
+        _ views: [ContainerView], _ created: (String) throws(EngineError) -> Int64
+    ) throws(EngineError) -> (before: Int64, since: Int64) {
+        var before = Int64.max
+        var since = Int64.min
+        for name in values["before"] ?? [] { before = min(before, try created(name)) }
+        for name in values["since"] ?? [] { since = max(since, try created(name)) }
+        return (before, since)
+    }
+
+    func ancestors(_ id: (String) throws(EngineError) -> String?) throws(EngineError) -> [String] {
+        var result: [String] = []
+        for name in values["ancestor"] ?? [] { if let found = try id(name) { result.append(found) } }
+        return result
+    }
+
+    func matches(_ view: ContainerView, _ bounds: (before: Int64, since: Int64), _ images: [String]) -> Bool {
+        let definition = view.definition
+        if definition.createdAt >= bounds.before || definition.createdAt <= bounds.since { return false }
+        if values["ancestor"] != nil, !images.contains(definition.imageID) { return false }
+        if let ids = values["id"], !ids.contains(where: { definition.id.hasPrefix($0) }) { return false }
+        if let names = values["name"], !names.contains(where: { Self.nameMatches(definition.name, $0) }) {
+            return false
+        }
+        for text in values["label"] ?? [] where !Self.hasLabel(definition.labels, text) { return false }
+        for text in values["label!"] ?? [] where Self.hasLabel(definition.labels, text) { return false }
+        if let states = values["status"], !states.contains(view.observation.status.text) { return false }
+        if let codes = values["exited"] {
+            if view.observation.status != .exited || !codes.contains("\(view.observation.exitCode)") { return false }
+        }
+        if let volumes = values["volume"] {
+            if !volumes.contains(where: { text in definition.mounts.contains { $0.source == text || $0.target == text }
+            }) {
+                return false
+            }
+        }
+        if let networks = values["network"], !networks.contains(definition.network.text) { return false }
+        return true
+    }
+
+    /// Docker matches a regular expression; its common forms are a part of the name, `^name` and `name$`.
+    private static func nameMatches(_ name: String, _ pattern: String) -> Bool {
+        var pattern = pattern[...]
+        let start = pattern.hasPrefix("^")
+        if start { pattern = pattern.dropFirst() }
+        if pattern.hasPrefix("/") { pattern = pattern.dropFirst() }
+        let end = pattern.hasSuffix("$")
+        if end { pattern = pattern.dropLast() }
+        if start, end { return name == pattern }
+        if start { return name.hasPrefix(pattern) }
+        if end { return name.hasSuffix(pattern) }
+        return pattern.isEmpty || contains(name, String(pattern))
+    }
+
+    private static func contains(_ text: String, _ part: String) -> Bool {
+        let bytes = Array(text.utf8)
+        let wanted = Array(part.utf8)
+        guard bytes.count >= wanted.count else { return false }
+        for start in 0...(bytes.count - wanted.count) where bytes[start...].starts(with: wanted) { return true }
+        return false
+    }
+
+    static func hasLabel(_ labels: [String: String], _ text: String) -> Bool {
+        guard let mark = text.firstIndex(of: "=") else { return labels[text] != nil }
+        return labels[String(text[..<mark])] == String(text[text.index(after: mark)...])
+    }
+}

@@ -1,0 +1,166 @@
+import Control
+import Engine
+import Flags
+import Glibc
+import Linux
+
+/// `berth run`
+struct RunCommand {
+    let session: Session
+    private var arguments: ParsedArguments { session.arguments }
+
+    init(_ session: Session) { self.session = session }
+
+    func run() throws(CommandError) -> Int32 {
+        var request = try RunOptions(arguments: arguments).request()
+        let detach = arguments.bool("detach")
+        let definition = request.definition
+        try check(definition, detach)
+        request.definition.detachKeys = arguments.string("detach-keys")
+        request.definition.stdinOnce = definition.openStdin && !detach
+        request.definition.attachStdin = definition.openStdin && !detach
+        request.definition.attachStdout = !detach
+        request.definition.attachStderr = !detach
+        let cidFile = try CIDFile(arguments.string("cidfile"))
+        let starting: StartingContainer
+        do throws(EngineError) {
+            starting = try session.engine.createAndLaunch(request)
+        } catch {
+            cidFile?.discard()
+            throw CommandError(error, running: true)
+        }
+        try cidFile?.write(starting.definition.id)
+        session.tellWarnings()
+        return detach ? try runDetached(starting) : try runAttached(starting)
+    }
+
+    private func check(_ definition: ContainerDefinition, _ detach: Bool) throws(CommandError) {
+        if !detach, definition.openStdin, definition.terminal, !Terminal.isTerminal(.standardInput) {
+            throw CommandError("the input device is not a TTY", status: 1)
+        }
+    }
+
+    private func runDetached(_ starting: StartingContainer) throws(CommandError) -> Int32 {
+        do throws(ControlError) {
+            try starting.connection.start()
+            try starting.connection.waitForStarted()
+        } catch {
+            session.engine.finishFailedStart(starting.definition)
+            throw CommandError(EngineError(control: error), running: true)
+        }
+        session.print(starting.definition.id)
+        return 0
+    }
+
+    private func runAttached(_ starting: StartingContainer) throws(CommandError) -> Int32 {
+        let definition = starting.definition
+        let outcome: AttachSession.Outcome
+        do throws(ControlError) {
+            var streams: AttachStreams = definition.terminal ? [.output] : [.output, .error]
+            if definition.openStdin { streams.insert(.input) }
+            // Attach before start: no byte is missed. Neither waits for an answer.
+            let attached = try starting.connection.attach(streams)
+            try starting.connection.start()
+            outcome = try AttachSession.run(
+                starting.connection, consume attached,
+                try Foreground.options(
+                    definition, keys: arguments.string("detach-keys"), proxy: arguments.bool("sig-proxy")))
+        } catch {
+            throw CommandError(EngineError(control: error), running: true)
+        }
+        return try Foreground.status(outcome, definition, session)
+    }
+}
+
+/// What `run`, `start -a` and `attach` do alike.
+enum Foreground {
+    static func options(
+        _ definition: ContainerDefinition, keys: String, proxy: Bool
+    ) throws(ControlError) -> AttachSession.Options {
+        var options = AttachSession.Options()
+        options.terminal = definition.terminal
+        options.forwardSignals = proxy
+        let text = keys.isEmpty ? definition.detachKeys : keys
+        if !text.isEmpty { options.detachKeys = try DetachKeys.parse(text) }
+        return options
+    }
+
+    /// The exit status of a command whose container's end, or whose own, was seen.
+    static func status(
+        _ outcome: AttachSession.Outcome, _ definition: ContainerDefinition, _ session: Session
+    ) throws(CommandError) -> Int32 {
+        switch outcome {
+        case .exited(let record, _):
+            session.engine.finishAutoRemove(definition)
+            if !record.error.isEmpty { session.complain("Error: " + record.error) }
+            return Int32(truncatingIfNeeded: record.exitCode)
+        case .failed(let code, let text):
+            session.engine.finishFailedStart(definition)
+            throw CommandError(text, status: code)
+        case .detached: return 0
+        case .interrupted(let signal): return 128 + signal
+        case .outputClosed: return 128 + SIGPIPE
+        case .disconnected:
+            // Its supervisor was killed; what is known now is all that will ever be.
+            if let seen = try? session.engine.observe(definition.id), seen.status == .exited, seen.exitCode >= 0 {
+                return Int32(truncatingIfNeeded: seen.exitCode)
+            }
+            throw CommandError(
+                "the supervisor of container \(definition.shortID) was killed; its exit code is unknown", status: 125)
+        }
+    }
+}
+
+/// `--cidfile`: made before the container, so that two commands cannot both think it is theirs.
+struct CIDFile {
+    let path: String
+
+    init?(_ path: String) throws(CommandError) {
+        if path.isEmpty { return nil }
+        do throws(SystemError) {
+            _ = try FD.cwd.open(path, [.writeOnly, .create, .exclusive, .noFollow], mode: 0o644)
+        } catch {
+            if error.errno == .exists {
+                throw CommandError(
+                    "container ID file found, make sure the other container isn't running or delete \(path)",
+                    status: 125)
+            }
+            throw CommandError("create container ID file \"\(path)\": \(error.errno.description)", status: 125)
+        }
+        self.path = path
+    }
+
+    func write(_ id: String) throws(CommandError) {
+        do throws(SystemError) {
+            try FD.cwd.writeFile(path, Array(id.utf8), mode: 0o644)
+        } catch {
+            throw CommandError("write container ID file \"\(path)\": \(error.errno.description)", status: 125)
+        }
+    }
+
+    func discard() { try? FD.cwd.removeFile(path) }
+}
+
+/// `berth create`
+struct CreateCommand {
+    let session: Session
+    init(_ session: Session) { self.session = session }
+
+    func run() throws(CommandError) -> Int32 {
+        var request = try RunOptions(arguments: session.arguments).request()
+        request.definition.stdinOnce = request.definition.openStdin
+        request.definition.attachStdin = request.definition.openStdin
+        request.definition.attachStdout = true
+        request.definition.attachStderr = true
+        let cidFile = try CIDFile(session.arguments.string("cidfile"))
+        do throws(EngineError) {
+            let definition = try session.engine.create(request)
+            try? cidFile?.write(definition.id)
+            session.print(definition.id)
+        } catch {
+            cidFile?.discard()
+            throw CommandError(error, running: true)
+        }
+        return 0
+    }
+}

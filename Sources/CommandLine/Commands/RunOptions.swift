@@ -1,0 +1,145 @@
+import Engine
+import Flags
+import Linux
+
+/// Makes the engine's request from the flags of `run` and `create`.
+struct RunOptions {
+    let arguments: ParsedArguments
+
+    func request() throws(CommandError) -> ContainerRequest {
+        guard let image = arguments.positionals.first else { throw CommandError("an image is needed", status: 125) }
+        var request = ContainerRequest(image: image)
+        request.command = Array(arguments.positionals.dropFirst())
+        do throws(EngineError) {
+            try readIdentity(into: &request)
+            try readProcess(into: &request)
+            try readStorage(into: &request.definition)
+            try readIsolation(into: &request.definition)
+            readResources(into: &request.definition)
+            try readLife(into: &request)
+        } catch {
+            throw CommandError(error, running: true)
+        }
+        return request
+    }
+
+    private func readIdentity(into request: inout ContainerRequest) throws(EngineError) {
+        // Docker shows names with a slash before them, and takes them so.
+        let name = arguments.string("name")
+        request.definition.name = name.utf8.first == UInt8(ascii: "/") ? String(name.dropFirst()) : name
+        request.definition.hostname = arguments.string("hostname")
+        request.definition.domainname = arguments.string("domainname")
+        for path in arguments.strings("label-file") {
+            for line in try EnvironmentOption.parse(file: try file(path, "label file"), name: path, inherit: false) {
+                let label = try EnvironmentOption.label(line)
+                request.definition.labels[label.key] = label.value
+            }
+        }
+        for text in arguments.strings("label") {
+            let label = try EnvironmentOption.label(text)
+            request.definition.labels[label.key] = label.value
+        }
+        for pair in arguments.pairs("annotation") { request.definition.annotations[pair.key] = pair.value }
+        request.platform = arguments.string("platform")
+        request.pull = ContainerRequest.PullPolicy(rawValue: arguments.string("pull")) ?? .missing
+    }
+
+    private func readProcess(into request: inout ContainerRequest) throws(EngineError) {
+        var environment: [String] = []
+        for path in arguments.strings("env-file") {
+            environment += try EnvironmentOption.parse(
+                file: try file(path, "environment file"), name: path, inherit: true)
+        }
+        for text in arguments.strings("env") {
+            if let entry = try EnvironmentOption.parse(text) { environment.append(entry) }
+        }
+        request.definition.environment = environment
+        request.definition.workingDirectory = arguments.string("workdir")
+        request.definition.user = arguments.string("user")
+        request.definition.groupAdd = arguments.strings("group-add")
+        if arguments.isSet("entrypoint") { request.entrypoint = [arguments.string("entrypoint")] }
+        request.definition.`init` = arguments.bool("init")
+        request.definition.openStdin = arguments.bool("interactive")
+        request.definition.terminal = arguments.bool("tty")
+        for text in arguments.strings("ulimit") {
+            let limit = try Ulimit(option: text)
+            request.definition.ulimits.removeAll { $0.name == limit.name }
+            request.definition.ulimits.append(limit)
+        }
+    }
+
+    private func readStorage(into definition: inout ContainerDefinition) throws(EngineError) {
+        var workingDirectory: String?
+        for occurrence in arguments.occurrences(of: "volume", "mount", "tmpfs") {
+            switch occurrence.name {
+            case "volume":
+                let current = workingDirectory ?? Session.workingDirectory()
+                workingDirectory = current
+                definition.mounts.append(try VolumeOption.parse(occurrence.text, workingDirectory: current))
+            case "mount": definition.mounts.append(try MountOption.parse(occurrence.text))
+            default: definition.mounts.append(try TmpfsOption.parse(occurrence.text))
+            }
+        }
+        definition.readOnlyRoot = arguments.bool("read-only")
+        for text in arguments.strings("device") { definition.devices.append(try DeviceRequest(option: text)) }
+        if let size = arguments.int64("shm-size") { definition.shmSize = size }
+    }
+
+    private func readIsolation(into definition: inout ContainerDefinition) throws(EngineError) {
+        definition.privileged = arguments.bool("privileged")
+        definition.capAdd = arguments.strings("cap-add")
+        definition.capDrop = arguments.strings("cap-drop")
+        definition.security = try SecurityOptions(options: arguments.strings("security-opt")) {
+            (path) throws(EngineError) in
+            try file(path, "seccomp profile")
+        }
+        for text in arguments.strings("sysctl") {
+            let parameter = try SysctlOption.parse(text)
+            definition.sysctls[parameter.key] = parameter.value
+        }
+        definition.network = try NamespaceOption.network(arguments.string("network"))
+        definition.pid = try NamespaceOption.pid(arguments.string("pid"))
+        definition.ipc = try NamespaceOption.ipc(arguments.string("ipc"))
+        definition.uts = try NamespaceOption.uts(arguments.string("uts"))
+        definition.userNamespace = try UserNamespaceMode(option: arguments.string("userns"))
+        definition.cgroupParent = arguments.string("cgroup-parent")
+        definition.runtime = arguments.string("runtime")
+    }
+
+    private func readResources(into definition: inout ContainerDefinition) {
+        func given(_ name: String) -> Int64? { arguments.isSet(name) ? arguments.int64(name) : nil }
+        definition.resources.memory = given("memory")
+        definition.resources.memoryReservation = given("memory-reservation")
+        definition.resources.memorySwap = given("memory-swap")
+        definition.resources.memorySwappiness = given("memory-swappiness")
+        definition.resources.disableOOMKiller = arguments.bool("oom-kill-disable")
+        definition.oomScoreAdjustment = given("oom-score-adj").map { Int($0) }
+        definition.resources.pidsLimit = given("pids-limit")
+        definition.resources.blockIOWeight = given("blkio-weight")
+        definition.resources.nanoCPUs = given("cpus")
+        definition.resources.cpuShares = given("cpu-shares")
+        definition.resources.cpuPeriod = given("cpu-period")
+        definition.resources.cpuQuota = given("cpu-quota")
+        definition.resources.cpuRealtimePeriod = given("cpu-rt-period")
+        definition.resources.cpuRealtimeRuntime = given("cpu-rt-runtime")
+        definition.resources.cpusetCPUs = arguments.string("cpuset-cpus")
+        definition.resources.cpusetMems = arguments.string("cpuset-mems")
+    }
+
+    private func readLife(into request: inout ContainerRequest) throws(EngineError) {
+        request.definition.autoRemove = arguments.bool("rm")
+        request.definition.restart = try RestartRequest(option: arguments.string("restart"))
+        request.stopSignal = arguments.isSet("stop-signal") ? arguments.string("stop-signal") : nil
+        if let timeout = arguments.int64("stop-timeout") { request.definition.stopTimeout = timeout }
+        request.definition.log = try LogRequest(
+            driver: arguments.string("log-driver"), options: arguments.strings("log-opt"))
+    }
+
+    private func file(_ path: String, _ what: String) throws(EngineError) -> String {
+        do throws(SystemError) {
+            return try FD.cwd.readText(path, limit: 16 << 20)
+        } catch {
+            throw EngineError(.invalid, "read \(what)", path, cause: error.errno.description)
+        }
+    }
+}

@@ -1,0 +1,100 @@
+import Engine
+import Flags
+import JSON
+import Linux
+
+/// `berth version`
+struct VersionCommand {
+    let session: Session
+    init(_ session: Session) { self.session = session }
+
+    func run() throws(CommandError) -> Int32 {
+        let facts = SystemFacts.read()
+        let object: JSONValue = .object([
+            .init(
+                key: "Client",
+                value: .object([
+                    .init(key: "Version", value: .string(BerthProgram.version)),
+                    .init(key: "ApiVersion", value: "1.51"),
+                    .init(key: "Os", value: .string("linux")), .init(key: "Arch", value: .string(facts.architecture)),
+                    .init(key: "KernelVersion", value: .string(facts.kernel)),
+                ]))
+        ])
+        let format = session.arguments.string("format")
+        if !format.isEmpty {
+            session.print(try Template(format).render(object, of: "versionInfo"))
+            return 0
+        }
+        session.print("Client: Berth")
+        session.print(" Version:           \(BerthProgram.version)")
+        session.print(" OS/Arch:           linux/\(facts.architecture)")
+        session.print(" Kernel:            \(facts.kernel)")
+        session.print("")
+        session.print("Runtime:")
+        session.print(" Name:              berth-runtime")
+        session.print(" Path:              \(session.engine.runtimeProgram)")
+        return 0
+    }
+}
+
+/// `berth info`
+struct InfoCommand {
+    let session: Session
+    init(_ session: Session) { self.session = session }
+
+    func run() throws(CommandError) -> Int32 {
+        let info = try engine { () throws(EngineError) in try session.engine.information() }
+        let format = session.arguments.string("format")
+        if !format.isEmpty {
+            let object: JSONValue
+            do throws(JSONError) { object = try JSONValue.parse(info.encode()) } catch {
+                throw CommandError(error.description)
+            }
+            session.print(try Template(format).render(object, of: "info"))
+            return 0
+        }
+        session.print("Client: Berth")
+        session.print(" Version:    \(BerthProgram.version)")
+        session.print("")
+        session.print("Engine:")
+        for (name, value) in info.lines { session.print(" \(name): \(value)") }
+        return 0
+    }
+}
+
+/// `berth system check`
+struct SystemCheckCommand {
+    let session: Session
+    init(_ session: Session) { self.session = session }
+
+    func run() throws(CommandError) -> Int32 {
+        if let status = try session.delegated(telling: session.engine.outsideFacts()) { return status }
+        let repair = session.arguments.bool("repair")
+        let findings = try engine { () throws(EngineError) in try session.engine.findings(repair: repair) }
+        let format = session.arguments.string("format")
+        if !format.isEmpty {
+            let object = JSONValue.array(
+                findings.map { finding in
+                    .object([
+                        .init(key: "Name", value: .string(finding.name)),
+                        .init(key: "OK", value: .bool(finding.isGood)),
+                        .init(key: "Text", value: .string(finding.text)),
+                        .init(key: "Fix", value: .string(finding.fix)),
+                    ])
+                })
+            session.print(try Template(format).render(object, of: "check"))
+        } else {
+            for finding in findings {
+                session.print(
+                    "\(finding.isGood ? "ok  " : finding.isFatal ? "FAIL" : "warn") \(finding.name): \(finding.text)")
+                if !finding.isGood, !finding.fix.isEmpty { session.print("     type: \(finding.fix)") }
+            }
+        }
+        return findings.contains { $0.isFatal && !$0.isGood } ? 1 : 0
+    }
+}
+
+/// Names for completion; failures mean no candidates.
+enum CompletionNames {
+    static func candidates(_ source: CompletionSource, _ prefix: String) -> [Candidate] { [] }
+}

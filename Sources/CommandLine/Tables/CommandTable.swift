@@ -1,0 +1,84 @@
+import Flags
+
+/// The whole command tree of `berth`.
+///
+/// The table knows names, flags and words; what is done is one function given by the caller, so that the table can
+/// be read, tested and turned into documentation without an engine.
+struct CommandTable: Sendable {
+    /// Does the work of a command; returns the exit status.
+    typealias Perform = @Sendable (Verb, ParsedArguments) -> Int32
+
+    let perform: Perform
+
+    init(perform: @escaping Perform) {
+        self.perform = perform
+    }
+
+    /// The program with everything around the tree.
+    /// - Parameter candidates: names of containers, images and volumes for completion.
+    func program(version: String, candidates: @escaping Program.Candidates = { _, _ in [] }) -> Program {
+        Program(
+            root: root, version: version,
+            candidates: { source, prefix in
+                switch source {
+                case .signals: ValueWords.signals.map { Candidate($0) }
+                case .capabilities: ValueWords.capabilities.map { Candidate($0) }
+                default: candidates(source, prefix)
+                }
+            })
+    }
+
+    var root: Command {
+        Command(
+            "berth", summary: "Run containers without a daemon", flags: GlobalFlags.supported,
+            unsupported: GlobalFlags.unsupported, subcommands: { topLevel })
+    }
+
+    private var topLevel: [Command] {
+        [
+            run.grouped(.common), exec.grouped(.common), ps("ps").grouped(.common),
+            images("images").grouped(.common), version.grouped(.common), info("info").grouped(.common),
+            container, image, system,
+            attach, create, `import`, inspect, kill, load, logs, pause, rename, restart, rm("rm"), rmi("rmi"), save,
+            start, stop, tag, top, unpause, wait,
+        ]
+    }
+
+    private var container: Command {
+        .group("container", summary: "Manage containers") {
+            [
+                attach, create, exec, inspectContainer, kill, logs, ps("ls", aliases: ["list", "ps"]), pause, rename,
+                restart, rm("rm", aliases: ["remove"]), run, start, stop, top, unpause, wait,
+            ]
+        }
+    }
+
+    private var image: Command {
+        .group("image", summary: "Manage images") {
+            [
+                `import`, inspectImage, load, images("ls", aliases: ["list"]), rmi("rm", aliases: ["remove"]), save,
+                tag,
+            ]
+        }
+    }
+
+    private var system: Command {
+        .group("system", summary: "Look at the engine and its host") {
+            [info("info"), systemCheck]
+        }
+    }
+
+    func action(_ verb: Verb) -> Command.Action {
+        let perform = perform
+        return { arguments in perform(verb, arguments) }
+    }
+}
+
+extension Command {
+    /// The same command under another heading of help.
+    func grouped(_ group: CommandGroup) -> Command {
+        var copy = self
+        copy.group = group
+        return copy
+    }
+}

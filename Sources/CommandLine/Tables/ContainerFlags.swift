@@ -1,0 +1,108 @@
+import Flags
+
+/// Flags of the commands on containers that exist.
+enum ContainerFlags {
+    @Sendable static func start() -> [Flag] {
+        [
+            .bool("attach", "a", "Show what it writes, and pass signals on"),
+            .bool("interactive", "i", "Connect this terminal's input to it"),
+            detachKeys(),
+        ]
+    }
+
+    /// Of `stop` and `restart`. Docker's older spelling `--time` still works.
+    @Sendable static func stop() -> [Flag] {
+        [
+            .string("signal", "s", "Signal that asks it to end", completion: .names(.signals)),
+            .value("timeout", "t", .int, "Seconds to wait before killing it; -1 waits for ever", aliases: ["time"]),
+        ]
+    }
+
+    @Sendable static func kill() -> [Flag] {
+        [.string("signal", "s", "Signal to send", default: "KILL", completion: .names(.signals))]
+    }
+
+    @Sendable static func rm() -> [Flag] {
+        [
+            .bool("force", "f", "Kill it first where it is running"),
+            .bool("volumes", "v", "Remove its unnamed volumes too"),
+        ]
+    }
+
+    @Sendable static func ps() -> [Flag] {
+        [
+            .bool("all", "a", "Show containers that are not running too"),
+            .list("filter", "f", "Show those that match name=value", value: "filter", check: ValueRules.filter),
+            format(table: true),
+            .value("last", "n", .int, "Show the given number of newest containers, whatever their state", default: "-1"),
+            .bool("latest", "l", "Show the newest container, whatever its state"),
+            .bool("no-trunc", nil, "Show IDs and commands in full"),
+            .bool("quiet", "q", "Show IDs only"),
+            .bool("size", "s", "Show how much they hold on disk"),
+        ]
+    }
+
+    @Sendable static func logs() -> [Flag] {
+        [
+            .bool("details", nil, "Show labels and variables chosen by log options too"),
+            .bool("follow", "f", "Go on as more is written"),
+            .string("since", nil, "Leave out what is older than a time (2026-01-31T10:00:00Z) or an age (10m)"),
+            .string(
+                "tail", "n", "Show this many of the last lines, or all", default: "all", check: ValueRules.logTail),
+            .bool("timestamps", "t", "Show when each line was written"),
+            .string("until", nil, "Leave out what is newer than a time (2026-01-31T10:00:00Z) or an age (10m)"),
+        ]
+    }
+
+    @Sendable static func exec() -> [Flag] {
+        [
+            .bool("detach", "d", "Leave the command in the background"),
+            detachKeys(),
+            .list(
+                "env", "e", "Environment variable, as NAME=value, or NAME to pass on this shell's",
+                completion: .names(.environment), check: ValueRules.environment),
+            .list("env-file", nil, "Read environment variables from a file, one a line", completion: .file),
+            .bool("interactive", "i", "Keep standard input open"),
+            .bool("privileged", nil, "Give the command every capability"),
+            .bool("tty", "t", "Give the command a terminal"),
+            .string("user", "u", "User who runs the command, as name or ID, with :group to set the group too"),
+            .string("workdir", "w", "Directory in which the command starts"),
+        ]
+    }
+
+    @Sendable static func attach() -> [Flag] {
+        [
+            detachKeys(),
+            .bool("no-stdin", nil, "Leave standard input alone"),
+            .bool("sig-proxy", nil, "Pass signals on to the container", initially: true),
+        ]
+    }
+
+    @Sendable static func inspect() -> [Flag] {
+        [format(table: false), .bool("size", "s", "Show how much it holds on disk")]
+    }
+
+    @Sendable static func inspectAny() -> [Flag] {
+        inspect() + [
+            .string(
+                "type", nil, "Look for objects of this kind only: container, image or volume",
+                completion: .values(["container", "image", "volume"]), check: ValueRules.objectType)
+        ]
+    }
+
+    /// - Parameter table: true where the command prints a table by itself.
+    static func format(table: Bool, short: Unicode.Scalar? = nil) -> Flag {
+        let words = table ? ["table", "json"] : ["json"]
+        let summary =
+            table
+            ? "How to print: table, 'table TEMPLATE', json, or a template in Go's syntax"
+            : "How to print: json, or a template in Go's syntax"
+        return .string("format", table ? short : "f", summary, completion: .values(words))
+    }
+
+    private static func detachKeys() -> Flag {
+        .string(
+            "detach-keys", nil, "Keys that leave the container running and end the command",
+            check: ValueRules.detachKeys)
+    }
+}

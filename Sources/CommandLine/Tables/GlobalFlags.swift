@@ -1,0 +1,30 @@
+import Flags
+
+/// Flags that stand before the command, and after it where the command has none of that name.
+enum GlobalFlags {
+    @Sendable static func supported() -> [Flag] {
+        [
+            .bool("debug", "D", "Tell what is done, step by step", persistent: true),
+            .string(
+                "log-level", "l", "How much to tell: debug, info, warn, error or fatal", default: "info",
+                persistent: true, completion: .values(["debug", "info", "warn", "error", "fatal"])),
+            .string(
+                "root", nil, "Keep images and containers below this directory", persistent: true,
+                completion: .directory),
+            .string(
+                "runroot", nil, "Keep what a reboot may lose below this directory", persistent: true,
+                completion: .directory),
+        ]
+    }
+
+    @Sendable static func unsupported() -> [Flag] {
+        Flag.unsupported(
+            values: """
+                cdi-spec-dir cgroup-manager config conmon connection context/c events-backend hooks-dir host/H
+                identity imagestore module namespace network-cmd-path network-config-dir out runtime runtime-flag ssh
+                storage-driver storage-opt tls-ca tls-cert tls-details tls-key tlscacert tlscert tlskey tmpdir url
+                volumepath
+                """,
+            switches: "noout remote/r syslog tls tlsverify transient-store")
+    }
+}

@@ -1,0 +1,175 @@
+import Flags
+
+/// Flags of `run` and `create`.
+enum RunFlags {
+    /// Flags of both commands, by theme; help sorts them by name.
+    @Sendable static func create() -> [Flag] {
+        var flags: [Flag] = []
+        // One allocation, and no array copied into the next: this runs before every container starts.
+        flags.reserveCapacity(80)
+        flags += identity()
+        flags += process()
+        flags += storage()
+        flags += isolation()
+        flags += memory()
+        flags += processors()
+        flags += life()
+        return flags
+    }
+
+    /// `run` has those of `create` and the ones about being attached.
+    @Sendable static func run() -> [Flag] {
+        var flags = create()
+        flags += [
+            .bool("detach", "d", "Leave the container in the background and print its ID"),
+            .string(
+                "detach-keys", nil, "Keys that leave the container running and end the command",
+                check: ValueRules.detachKeys),
+            .bool("sig-proxy", nil, "Pass signals on to the container", initially: true),
+        ]
+        return flags
+    }
+
+    private static func identity() -> [Flag] {
+        [
+            .string("name", nil, "Name of the container"),
+            .string("hostname", "h", "Host name inside the container"),
+            .string("domainname", nil, "NIS domain name inside the container"),
+            .list("label", "l", "Label for the container, as name=value", check: ValueRules.label),
+            .list("label-file", nil, "Read labels from a file, one a line", completion: .file),
+            .value("annotation", nil, .map, "Annotation handed to the OCI runtime, as name=value"),
+            .string("cidfile", nil, "Write the container's ID to this file", completion: .file),
+            .string("platform", nil, "Platform of the image, as os[/arch[/variant]]"),
+            .string(
+                "pull", nil, "When to fetch the image: always, missing or never", default: "missing",
+                completion: .values(ValueWords.pullPolicies), check: ValueRules.pullPolicy),
+            .bool("quiet", "q", "Do not tell how fetching goes"),
+        ]
+    }
+
+    private static func process() -> [Flag] {
+        [
+            .list(
+                "env", "e", "Environment variable, as NAME=value, or NAME to pass on this shell's",
+                completion: .names(.environment), check: ValueRules.environment),
+            .list("env-file", nil, "Read environment variables from a file, one a line", completion: .file),
+            .string("workdir", "w", "Directory in which the command starts"),
+            .string("user", "u", "User who runs the command, as name or ID, with :group to set the group too"),
+            .list("group-add", nil, "Further group of the user, by name or ID"),
+            .string("entrypoint", nil, "Program to run in place of the image's entry point"),
+            .bool("init", nil, "Run a small init as process 1, which passes signals on and reaps orphans"),
+            .bool("interactive", "i", "Keep standard input open even when nobody is attached"),
+            .bool("tty", "t", "Give the command a terminal"),
+            .value(
+                "ulimit", nil, .list, "Resource limit, as name=soft[:hard]", value: "ulimit",
+                completion: .values(ValueWords.ulimits.map { $0 + "=" }), check: ValueRules.ulimit),
+        ]
+    }
+
+    private static func storage() -> [Flag] {
+        [
+            .list(
+                "volume", "v", "Mount a host directory or a named volume, as source:target[:options]",
+                completion: .names(.volumes)),
+            .value(
+                "mount", nil, .list, "Mount described by key=value pairs: type, source, target, readonly and others",
+                value: "mount", check: ValueRules.mount),
+            .list("tmpfs", nil, "Mount an empty tmpfs, as target[:options]"),
+            .bool("read-only", nil, "Make the root file system read-only"),
+            .list("device", nil, "Device of the host to give, as path[:path[:rwm]]", completion: .file),
+            .value("shm-size", nil, .bytes, "Size of /dev/shm"),
+        ]
+    }
+
+    private static func isolation() -> [Flag] {
+        [
+            .bool("privileged", nil, "Lift nearly every restriction: trust what runs inside as the host's root"),
+            .list("cap-add", nil, "Capability to add", completion: .names(.capabilities)),
+            .list("cap-drop", nil, "Capability to take away", completion: .names(.capabilities)),
+            .list("security-opt", nil, "Security option: seccomp=, apparmor=, label=, no-new-privileges and others"),
+            .value(
+                "sysctl", nil, .map, "Kernel parameter of the container's namespaces, as name=value",
+                check: ValueRules.sysctl),
+            .string(
+                "network", nil, "Network of the container: none, host or container:NAME",
+                value: "network", aliases: ["net"], completion: .values(["none", "host", "container:"])),
+            .string("pid", nil, "PID namespace: host or container:NAME", completion: .values(["host", "container:"])),
+            .string(
+                "ipc", nil, "IPC namespace: none, private, shareable, host or container:NAME",
+                completion: .values(["none", "private", "shareable", "host", "container:"])),
+            .string("uts", nil, "UTS namespace: host", completion: .values(["host"])),
+            .string(
+                "userns", nil, "User namespace: host, keep-id or auto",
+                completion: .values(["host", "keep-id", "auto"])),
+            .string("cgroup-parent", nil, "Cgroup below which the container's is made"),
+            .string("runtime", nil, "OCI runtime to use, by name or path", completion: .file),
+        ]
+    }
+
+    private static func memory() -> [Flag] {
+        [
+            .value("memory", "m", .bytes, "Most memory the container may use"),
+            .value("memory-reservation", nil, .bytes, "Memory that is left to the container when the host runs short"),
+            .value("memory-swap", nil, .signedBytes, "Most memory and swap together; '-1' sets no limit to swap"),
+            .value(
+                "memory-swappiness", nil, .int, "How readily memory is swapped out, 0 to 100; -1 leaves it alone",
+                default: "-1", check: ValueRules.swappiness),
+            .bool("oom-kill-disable", nil, "Do not kill processes when memory runs out"),
+            .value(
+                "oom-score-adj", nil, .int, "How likely the host is to kill it first, -1000 to 1000",
+                check: ValueRules.oomScore),
+            .value("pids-limit", nil, .int, "Most processes and threads; -1 for no limit"),
+            .value(
+                "blkio-weight", nil, .uint16, "Weight of block input and output, 10 to 1000; 0 leaves it alone",
+                check: ValueRules.blockWeight),
+        ]
+    }
+
+    private static func processors() -> [Flag] {
+        [
+            .value("cpus", nil, .nanoCPUs, "Most processor time, in CPUs: 1.5 is one and a half"),
+            .value("cpu-shares", "c", .int, "Weight against other containers when processors are busy"),
+            .value("cpu-period", nil, .int, "Period of the processor quota, in microseconds"),
+            .value("cpu-quota", nil, .int, "Processor time in each period, in microseconds"),
+            .value("cpu-rt-period", nil, .int, "Period of the real-time quota, in microseconds"),
+            .value("cpu-rt-runtime", nil, .int, "Real-time processor time in each period, in microseconds"),
+            .string("cpuset-cpus", nil, "Processors it may run on, as 0-3 or 0,2"),
+            .string("cpuset-mems", nil, "Memory nodes it may use, as 0-3 or 0,2"),
+        ]
+    }
+
+    private static func life() -> [Flag] {
+        [
+            .bool("rm", nil, "Remove the container and its unnamed volumes when it ends"),
+            .string(
+                "restart", nil, "When to start it again: no, on-failure[:TIMES], always or unless-stopped",
+                default: "no", completion: .values(ValueWords.restartPolicies), check: ValueRules.restartPolicy),
+            .string("stop-signal", nil, "Signal that asks it to end", completion: .names(.signals)),
+            .value("stop-timeout", nil, .int, "Seconds between that signal and SIGKILL"),
+            .string("log-driver", nil, "Where its output goes"),
+            .list("log-opt", nil, "Option of the log driver, as name=value"),
+        ]
+    }
+
+    /// What docker 28 and podman 5 have beside these.
+    @Sendable static func unsupported() -> [Flag] {
+        Flag.unsupported(
+            values: """
+                add-host arch attach/a authfile blkio-weight-device cert-dir cgroup-conf cgroupns cgroups chrootdirs
+                conmon-pidfile cpu-count cpu-percent creds decryption-key device-cgroup-rule device-read-bps
+                device-read-iops device-write-bps device-write-iops dns dns-opt dns-option dns-search env-merge expose
+                gidmap gpus group-entry health-cmd health-interval health-log-destination health-max-log-count
+                health-max-log-size health-on-failure health-retries health-start-interval health-start-period
+                health-startup-cmd health-startup-interval health-startup-retries health-startup-success
+                health-startup-timeout health-timeout hosts-file hostuser image-volume init-ctr init-path
+                io-maxbandwidth io-maxiops ip ip6 isolation kernel-memory link link-local-ip mac-address net-alias
+                network-alias os passwd-entry personality pidfile pod pod-id-file preserve-fd preserve-fds publish/p
+                rdt-class requires retry retry-delay sdnotify seccomp-policy secret shm-size-systemd storage-opt
+                subgidname subuidname systemd timeout tz uidmap umask unsetenv variant volume-driver volumes-from
+                """,
+            switches: """
+                disable-content-trust env-host http-proxy no-healthcheck no-hostname no-hosts passwd publish-all/P
+                read-only-tmpfs replace rmi rootfs tls-verify unsetenv-all use-api-socket
+                """)
+    }
+}
