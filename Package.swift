@@ -79,6 +79,7 @@ let package = Package(
         tests("Supervision", ["Linux", "Control"]),
         tests("Engine", ["Linux", "OCI", "JSON", "Control", "Store"]),
         tests("CommandLine", ["Control", "JSON", "Flags", "Engine"]),
+        .testTarget(name: "FloorTests", dependencies: ["Linux"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -151,9 +151,7 @@ extension Supervisor {
     /// Ends the loop; the process goes with it, and the kernel releases the lock.
     func leave() {
         // The socket before the lock: who finds the lock free finds no dead socket either.
-        let path = ContainerFiles.socket(run: arguments.run, id: arguments.id)
-        _ = cl_unlinkat(AT_FDCWD, path, 0)
-        _ = cl_unlinkat(AT_FDCWD, ContainerFiles.runDirectory(run: arguments.run, id: arguments.id), 0x200)
+        try? removeTree(.cwd, ContainerFiles.runDirectory(run: arguments.run, id: arguments.id))
         loop.stop()
     }
 }

@@ -221,7 +221,8 @@ class Berth:
         try:
             wait_for(lambda: not self.leftovers(identity), "", 3)
         except AssertionError:
-            assert self.leftovers(identity) == {}
+            left = self.leftovers(identity)
+            assert left == {}, left
 
     def clear(self):
         """Removes every container."""

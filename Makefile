@@ -1,0 +1,98 @@
+# Berth: `make demo` shows it, `make test` proves it. Both install what they need (apt) by themselves.
+
+SWIFT ?= swift
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+DESTDIR ?=
+PYTHON ?= /usr/bin/python3
+
+DEBUG := .build/debug
+RELEASE := .build/release
+FORMATTED := Package.swift Sources Tests
+SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
+
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+## Building
+
+.PHONY: setup
+setup: ## Install the Debian packages that building and testing need, when they are missing
+	@scripts/setup build test
+
+.PHONY: build
+build: setup-build ## Build both programs for debugging (.build/debug)
+	$(SWIFT) build -j $(JOBS)
+
+.PHONY: release
+release: setup-build ## Build both programs as they are shipped (.build/release)
+	$(SWIFT) build -c release -j $(JOBS) --product berth-runtime
+	$(SWIFT) build -c release -j $(JOBS) --product berth
+
+.PHONY: setup-build
+setup-build:
+	@scripts/setup build
+
+.PHONY: install
+install: release ## Install the release build below PREFIX (/usr/local)
+	$(SUDO) install -D -m 0755 -s $(RELEASE)/berth $(DESTDIR)$(PREFIX)/bin/berth
+	$(SUDO) install -D -m 0755 -s $(RELEASE)/berth-runtime $(DESTDIR)$(PREFIX)/bin/berth-runtime
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	rm -rf .build
+
+## Showing
+
+.PHONY: demo
+demo: ## Build, make an image of busybox, run it: as root and as an ordinary user
+	@scripts/demo
+
+## Proving
+
+.PHONY: test
+test: ## Run all tests that are short (under 30 minutes from a clean clone, building included)
+	@scripts/setup build test
+	@$(PYTHON) scripts/test.py unit integration
+
+.PHONY: test-full
+test-full: ## Run all tests, those that take long and those that need peers (podman, docker, runc) included
+	@scripts/setup build test peers
+	@$(PYTHON) scripts/test.py --full unit integration
+
+.PHONY: test-unit
+test-unit: ## Run the unit tests: no root, no network
+	@scripts/setup build
+	@$(PYTHON) scripts/test.py unit
+
+.PHONY: test-integration
+test-integration: ## Run the integration tests on the real kernel
+	@scripts/setup build test
+	@$(PYTHON) scripts/test.py integration
+
+.PHONY: bench
+bench: ## Measure against podman, docker, runc, crun, bubblewrap; writes bench/RESULTS.md
+	@scripts/setup build test peers bench
+	@$(MAKE) --no-print-directory release
+	$(SUDO) $(PYTHON) bench/run.py
+
+## Writing
+
+.PHONY: format
+format: ## Rewrite all Swift sources in the one format (.swift-format)
+	$(SWIFT) format format --in-place --parallel --recursive $(FORMATTED)
+
+.PHONY: lint
+lint: ## Check format and style of all Swift sources; changes nothing
+	$(SWIFT) format lint --strict --parallel --recursive $(FORMATTED)
+
+.PHONY: docs
+docs: build ## Write the command reference (docs/reference) from the command tables
+	@mkdir -p docs/reference
+	$(DEBUG)/berth __markdown > docs/reference/berth.md
+	$(DEBUG)/berth-runtime __markdown > docs/reference/berth-runtime.md

@@ -1,0 +1,136 @@
+"""The engines that are compared, each with a store of its own below one directory, each ended and removed afterwards."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+from harness import DEVNULL, NotMeasured, end, output, processes, wait_until
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+IMAGE = "localhost/berth-bench:latest"
+
+
+def find(program):
+    path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if not path:
+        raise NotMeasured(f"{program} is not installed")
+    return path
+
+
+class Engine:
+    """Docker's verbs. `command` is how the engine is called, `more_run` what its `run` needs on this host."""
+
+    name = ""
+    command = []
+    more_run = []
+    # What stays beside a running container: (program, what its command line contains).
+    resident = ("", "")
+
+    def call(self, *words):
+        return [*self.command, *words]
+
+    def run(self, *words):
+        return self.call("run", *self.more_run, "--network", "none", *words)
+
+    def close(self):
+        """Ends what runs, removes what is stored."""
+
+    def containers(self):
+        return output(self.call("ps", "-aq"), check=False).split()
+
+    def remove_all(self):
+        left = self.containers()
+        for start in range(0, len(left), 50):
+            output(self.call("rm", "-f", *left[start : start + 50]), check=False)
+
+    def import_image(self, tar, reference=IMAGE):
+        output(self.call("import", str(tar), reference))
+
+    def residents(self):
+        return processes(*self.resident)
+
+    def version(self):
+        return output(self.call("--version")).splitlines()[0]
+
+
+class Berth(Engine):
+    name = "berth"
+
+    def __init__(self, base):
+        self.base = base / "berth"
+        program = pathlib.Path(os.environ.get("BERTH", ROOT / ".build/release/berth"))
+        if not program.exists():
+            raise NotMeasured(f"{program} is not built")
+        self.command = [str(program), "--root", str(self.base / "store"), "--runroot", str(self.base / "run")]
+        self.resident = ("berth-runtime", str(self.base))
+        self.base.mkdir()
+        output(self.call("ps"))
+
+    def close(self):
+        self.remove_all()
+        shutil.rmtree(self.base, ignore_errors=True)
+
+
+class Podman(Engine):
+    name = "podman"
+    # The machine's hard limits may be below podman's defaults (docs: bench/README.md).
+    more_run = ["--ulimit", "nproc=1000:1000", "--ulimit", "nofile=1000:1000"]
+
+    def __init__(self, base):
+        self.base = base / "podman"
+        self.base.mkdir()
+        self.command = [
+            find("podman"), "--root", f"{self.base}/root", "--runroot", f"{self.base}/run", "--tmpdir", f"{self.base}/tmp",
+            "--storage-driver", "overlay", "--cgroup-manager", "cgroupfs", "--events-backend", "none", "--runtime", find("runc"),
+        ]  # fmt: skip
+        self.more_run = [*self.more_run, "--log-driver", "k8s-file"]
+        self.resident = ("conmon", str(self.base))
+        output(self.call("info"))
+
+    def close(self):
+        output(self.call("rm", "-fa"), check=False)
+        output(self.call("rmi", "-fa"), check=False)
+        subprocess.run(["umount", "-R", f"{self.base}/root/overlay"], capture_output=True, check=False)
+        shutil.rmtree(self.base, ignore_errors=True)
+
+
+class Docker(Engine):
+    name = "docker"
+
+    def __init__(self, base):
+        self.base = base / "docker"
+        self.base.mkdir()
+        socket = f"unix://{self.base}/docker.sock"
+        self.command = [find("docker"), "-H", socket]
+        self.resident = ("containerd-shim-runc-v2", str(self.base))
+        self.log = open(self.base / "dockerd.log", "w")
+        self.server = subprocess.Popen(
+            [
+                find("dockerd"), "-H", socket, "--data-root", f"{self.base}/data", "--exec-root", f"{self.base}/exec",
+                "--pidfile", f"{self.base}/pid", "--bridge", "none", "--iptables=false", "--ip6tables=false",
+                "--storage-driver", "overlay2", "--log-level", "error",
+            ],
+            stdin=DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True,
+        )  # fmt: skip
+        if not wait_until(lambda: self.server.poll() is not None or self.answers()) or self.server.poll() is not None:
+            text = (self.base / "dockerd.log").read_text().strip().splitlines()
+            self.close()
+            raise NotMeasured(f"dockerd does not start: {text[-1][:200] if text else 'no message'}")
+
+    def answers(self):
+        return subprocess.run(self.call("version"), stdin=DEVNULL, capture_output=True, check=False).returncode == 0
+
+    def version(self):
+        return "docker " + output(self.call("version", "--format", "{{.Server.Version}} (client {{.Client.Version}})")).strip()
+
+    def close(self):
+        if self.server.poll() is None:
+            self.remove_all()
+        end(self.server)
+        self.log.close()
+        for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
+            target = line.split()[4]
+            if target.startswith(f"{self.base}/"):
+                subprocess.run(["umount", "-l", target], capture_output=True, check=False)
+        shutil.rmtree(self.base, ignore_errors=True)
