@@ -16,9 +16,19 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
 ]
 
+// Without the regular expressions and tasks that nothing here uses: a megabyte of code and 900 protocol conformances, which
+// the Swift runtime walks through one by one whenever it meets a type for the first time (docs/decisions/static-linking.md).
+let lean =
+    strict + [
+        .unsafeFlags([
+            "-Xfrontend", "-disable-implicit-string-processing-module-import",
+            "-Xfrontend", "-disable-implicit-concurrency-module-import",
+        ])
+    ]
+
 /// One library target: its floor is fixed in docs/architecture.md and checked by `Tests/FloorTests`.
 func floor(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+    .target(name: name, dependencies: dependencies, swiftSettings: lean)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -61,9 +71,9 @@ let package = Package(
         floor("CommandLine", ["Linux", "JSON", "OCI", "Flags", "Control", "Engine"]),
         // The two programs
         .executableTarget(
-            name: "berth", dependencies: ["CommandLine"], swiftSettings: strict, linkerSettings: staticExecutable),
+            name: "berth", dependencies: ["CommandLine"], swiftSettings: lean, linkerSettings: staticExecutable),
         .executableTarget(
-            name: "berth-runtime", dependencies: ["RuntimeCommands"], swiftSettings: strict,
+            name: "berth-runtime", dependencies: ["RuntimeCommands"], swiftSettings: lean,
             linkerSettings: staticExecutable),
         // Tests
         tests("Linux", ["CLinux"]),

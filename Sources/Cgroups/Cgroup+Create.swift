@@ -246,7 +246,7 @@ private struct Creation {
         }
         if FD.cwd.exists("/run/systemd/system") {
             // A login session's cgroup belongs to root: only the user's own systemd can give a delegated one.
-            return hierarchy.ownPath.contains("/user@\(getuid()).service")
+            return hierarchy.ownPath.split(separator: "/").contains("user@\(getuid()).service")
                 ? Cgroup.delegationFix : "start it under: systemd-run --user --scope -p Delegate=yes"
         }
         let root = hierarchy.mountPoint

@@ -7,7 +7,7 @@ public enum SysctlOption {
         }
         // "net/ipv4/x" is written like that where a name itself holds a dot ("net/ipv4/conf/eth0.1/…").
         let name = String(key)
-        if name.split(whereSeparator: { $0 == "." || $0 == "/" }).isEmpty || name.contains("..") {
+        if name.split(whereSeparator: { $0 == "." || $0 == "/" }).isEmpty || name.includes("..") {
             throw .invalid("invalid sysctl '\(text)': use NAME=VALUE")
         }
         return (name, String(value))

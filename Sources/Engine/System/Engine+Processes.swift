@@ -38,7 +38,7 @@ extension Engine {
     private func members(of view: ContainerView) -> [Int32] {
         let pid = view.observation.pid
         let own = (try? FD.cwd.readText("/proc/\(pid)/cgroup", limit: 65536)) ?? ""
-        let ours = own.contains(view.id) ? own : ""
+        let ours = own.includes(view.id) ? own : ""
         var namespace = ""
         if view.definition.pid == .private { namespace = (try? FD.cwd.readLink("/proc/\(pid)/ns/pid")) ?? "" }
         guard let proc = try? FD.cwd.open("/proc", [.readOnly, .directory]),
