@@ -55,6 +55,7 @@ extension Cgroup {
         for pass in 0..<100 {
             try? freeze(timeoutMilliseconds: 100)
             let pids = try processes()
+            try requireForeign(pids)
             for pid in pids { _ = cl_kill(pid, SIGKILL) }
             // A frozen v1 task dies only after the thaw.
             try? thaw()
@@ -72,6 +73,15 @@ extension Cgroup {
         let wasFrozen = (try? isFrozen) ?? false
         if !wasFrozen { try? freeze(timeoutMilliseconds: 100) }
         defer { if !wasFrozen { try? thaw() } }
-        for pid in try processes() { _ = cl_kill(pid, signal) }
+        let pids = try processes()
+        try requireForeign(pids)
+        for pid in pids { _ = cl_kill(pid, signal) }
+    }
+
+    /// A container's cgroup never holds us or the host's init: a record that says so is wrong, and what it names is the
+    /// machine. (0 is a process of another pid namespace, and to kill(2) it is our own group.)
+    private func requireForeign(_ pids: [Int32]) throws(CgroupError) {
+        guard let wrong = pids.first(where: { $0 <= 1 || $0 == getpid() }) else { return }
+        throw CgroupError(.invalid, "kill", "cgroup", "process \(wrong) is in it, which is not the container's")
     }
 }
