@@ -1,5 +1,8 @@
 /// What a client asks of a supervisor. Each is answered by `.done` or `.refused`.
 public enum ControlRequest: Sendable, Hashable {
+    /// The container's files are written: make it. The first message of who launched the supervisor, with sequence 0;
+    /// answered by `.created` or `.failed`.
+    case create
     /// Run the container that was created. Only from who launched the supervisor.
     case start
     /// Connect streams; the message carries one descriptor per stream, in this order.
@@ -43,13 +46,14 @@ public enum ControlRequest: Sendable, Hashable {
         case .reload: 10
         case .yield: 11
         case .reopenLog: 12
+        case .create: 13
         }
     }
 
     public func frame(sequence: UInt32) -> ControlFrame {
         var writer = WireWriter()
         switch self {
-        case .start, .pause, .resume, .query, .reload, .yield, .reopenLog: break
+        case .create, .start, .pause, .resume, .query, .reload, .yield, .reopenLog: break
         case .attach(let streams): writer.integer(streams.rawValue)
         case .resize(let rows, let columns):
             writer.integer(rows)
@@ -85,6 +89,7 @@ public enum ControlRequest: Sendable, Hashable {
         case 10: self = .reload
         case 11: self = .yield
         case 12: self = .reopenLog
+        case 13: self = .create
         default: throw ControlError(.protocol, "read message", cause: "unknown request \(frame.kind)")
         }
     }

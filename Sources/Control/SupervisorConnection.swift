@@ -47,6 +47,19 @@ public final class SupervisorConnection {
 
     // MARK: Messages
 
+    /// Lets the supervisor that was launched create the container: its directory is complete. Does not wait.
+    ///
+    /// - Throws: `.system`. That the supervisor has gone is told by what waits for ``waitForCreated()`` or a later answer.
+    public func create() throws(ControlError) {
+        do throws(SystemError) {
+            try socket.fd.send(
+                ControlRequest.create.frame(sequence: 0).encoded, descriptors: [], flags: 0x4000 /* MSG_NOSIGNAL */)
+        } catch {
+            if error.errno == .brokenPipe || error.errno == .connectionReset { return }
+            throw ControlError(error, "start supervisor of", id)
+        }
+    }
+
     /// Sends a request and does not wait for its answer.
     ///
     /// - Returns: its sequence number.

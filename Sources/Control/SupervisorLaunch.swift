@@ -27,11 +27,12 @@ public struct SupervisorLaunch {
 }
 
 extension SupervisorConnection {
-    /// Starts a supervisor, which begins to create the container at once.
+    /// Starts a supervisor, which gets itself ready and waits for ``create()``: its program is loaded while the caller
+    /// still writes the container's files.
     ///
-    /// It is in a session of its own and outlives this process. Post `.attach` and `.start`, or wait for
-    /// ``waitForCreated()`` in between to prepare what needs the container's namespaces. Dropping the connection before
-    /// `.start` deletes the container.
+    /// It is in a session of its own and outlives this process. After ``create()`` post `.attach` and `.start`, or wait for
+    /// ``waitForCreated()`` in between to prepare what needs the container's namespaces. Dropping the connection ends the
+    /// supervisor before ``create()``, and deletes the container before `.start`.
     /// - Throws: `.system` when it cannot be spawned.
     public static func launch(_ launch: SupervisorLaunch) throws(ControlError) -> SupervisorConnection {
         do throws(SystemError) {

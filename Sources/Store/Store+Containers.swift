@@ -139,17 +139,25 @@ extension Store {
     /// Removes a container: its row, its directory, layers that only it still needed and, if asked, its anonymous volumes.
     ///
     /// The caller has stopped it and unmounted its rootfs. Idempotent after a kill: what is left is swept later.
+    /// - Parameter keepDirectory: its supervisor, which still lives, removes the directory.
     /// - Throws: `.notFound`.
     @discardableResult
     public func removeContainer(
-        id: String, anonymousVolumes: Bool = false, durability: Durability = .durable
+        id: String, anonymousVolumes: Bool = false, keepDirectory: Bool = false, durability: Durability = .durable
     ) throws(StoreError) -> RemovedContainer {
         var doomed = Doomed()
         let removed = try database.transaction(durability) { () throws(StoreError) -> RemovedContainer in
-            guard let record = try container(id: id) else {
+            var found: ContainerRecord?
+            var layer: String?
+            try database.query(
+                "SELECT id,name,created_ns,image_id,auto_remove,definition,layer FROM containers WHERE id=?", [.text(id)]
+            ) { row in
+                found = Store.container(row)
+                layer = row.optionalText(6)
+            }
+            guard let record = found else {
                 throw StoreError(.notFound, "remove container", id, cause: "no such container")
             }
-            let layer = try database.firstText("SELECT layer FROM containers WHERE id=?", [.text(id)])
             var volumes: [String] = []
             if anonymousVolumes {
                 volumes = try database.texts(
@@ -160,7 +168,7 @@ extension Store {
             }
             try database.run("DELETE FROM containers WHERE id=?", [.text(id)])
             for volume in volumes { try database.run("DELETE FROM volumes WHERE name=?", [.text(volume)]) }
-            doomed.paths.append(Directory.containers + "/" + id)
+            if !keepDirectory { doomed.paths.append(Directory.containers + "/" + id) }
             doomed.paths += volumes.map { Directory.volumes + "/" + $0 }
             // Only when the image went before the container (rmi -f) is the layer free now.
             if let layer { try dropLayers(from: layer, into: &doomed) }
@@ -168,7 +176,7 @@ extension Store {
         } committed: { _ in
             discard(doomed)
         }
-        emptyTrash()
+        if !doomed.paths.isEmpty { emptyTrash() }
         return removed
     }
 

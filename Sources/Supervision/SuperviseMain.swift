@@ -12,7 +12,10 @@ public func superviseMain(arguments: [String]) -> Int32 {
     let starter = inheritedStarter()
     do throws(ControlError) {
         let parsed = try SuperviseArguments.parse(arguments)
-        let supervisor = try makeSupervisor(parsed)
+        let signals = try step(parsed.id) { () throws(SystemError) in SharedFD(try becomeSupervisor()) }
+        // Whoever launched us writes the container's files meanwhile. Nothing exists yet that would have to be undone.
+        if let starter, try !isWanted(starter) { return 0 }
+        let supervisor = try makeSupervisor(parsed, signals)
         leaveStandardError()
         supervisor.run(starter: starter)
         return 0
@@ -38,9 +41,21 @@ private func inheritedStarter() -> SharedFD? {
     return SharedFD(owning: 3)
 }
 
-private func makeSupervisor(_ arguments: SuperviseArguments) throws(ControlError) -> Supervisor {
+/// Waits for the starter's `.create`.
+///
+/// - Returns: false when the starter has gone or has thought better of it.
+private func isWanted(_ starter: SharedFD) throws(ControlError) -> Bool {
+    let message: Message
+    do throws(SystemError) { message = try starter.fd.receive(limit: 4096) } catch { return false }
+    if message.bytes.isEmpty { return false }
+    guard try ControlRequest(ControlFrame.decode(message.bytes)) == .create else {
+        throw ControlError(.protocol, "read message", cause: "the first message is not to create the container")
+    }
+    return true
+}
+
+private func makeSupervisor(_ arguments: SuperviseArguments, _ signals: SharedFD) throws(ControlError) -> Supervisor {
     let id = arguments.id
-    let signals = try step(id) { () throws(SystemError) in SharedFD(try becomeSupervisor()) }
     let directory = try step(id) { () throws(SystemError) in
         SharedFD(try FD.cwd.open(arguments.store, [.readOnly, .directory]))
     }

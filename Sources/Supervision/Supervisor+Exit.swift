@@ -6,7 +6,8 @@ import Linux
 /// What happens when a run ends.
 ///
 /// The order: reap, take the container down, write the record, hand the rest of the output to the log and the clients,
-/// tell the clients, then start again or go.
+/// tell the clients, then start again or go. With `--rm` there is nothing to come back to, so those who wait are told
+/// before the container is taken down: the command that shows its exit code clears the database meanwhile.
 extension Supervisor {
     /// Collects every child that has ended: the container's first process, and orphans that were given to us.
     func reap() {
@@ -30,11 +31,19 @@ extension Supervisor {
         if case .signaled(let signal) = status { exit.signal = signal }
         // Before the cgroup goes, which holds the count.
         exit.oomKilled = launcher.outOfMemoryKills() > oomKillsBefore
-        launcher.delete()
-        container = nil
         record.pid = 0
         nextRun = backOff.next(exitCode: exit.exitCode, manuallyStopped: manuallyStopped, duration: duration)
+        if !config.autoRemove || nextRun != nil { takeDown() }
         windUp(exit)
+        // Also when slow readers keep us: they have no claim on its cgroup.
+        takeDown()
+    }
+
+    /// Removes the cgroup, the runtime's state and what is left of the processes.
+    private func takeDown() {
+        guard container != nil else { return }
+        container = nil
+        launcher.delete()
     }
 
     /// A container that could not be created or started.
@@ -70,9 +79,8 @@ extension Supervisor {
         if let container {
             try? container.pidfd.fd.sendSignal(SIGKILL)
             if ended == nil { _ = try? waitForProcess(container.pid) }
-            launcher.delete()
+            takeDown()
         }
-        container = nil
         record.pid = 0
     }
 
@@ -134,8 +142,10 @@ extension Supervisor {
         }
         if stage == .waiting { saveRecord(exit) }
         stage = .finished
-        if config.autoRemove { removeContainer() } else { setPhase(.exited) }
+        if !config.autoRemove { setPhase(.exited) }
         broadcast(.exited(exit, restarting: false))
+        takeDown()
+        if config.autoRemove { removeContainer() }
         leave()
     }
 

@@ -7,6 +7,7 @@ import Linux
 extension Supervisor {
     func perform(_ request: ControlRequest, _ client: ControlClient, _ descriptors: [SharedFD]) throws(ControlError) {
         switch request {
+        case .create: throw refusal("container has been created")
         case .start:
             guard client === starter, stage == .created else { throw refusal("container is not waiting for start") }
             start()

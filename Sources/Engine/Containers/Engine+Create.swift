@@ -17,9 +17,12 @@ extension Engine {
     /// - Returns: the definition with its id.
     /// - Throws: exit code 125, with Docker's sentences for a name in use and a missing image.
     public func create(_ request: ContainerRequest) throws(EngineError) -> ContainerDefinition {
+        try create(request, id: ContainerNames.identifier())
+    }
+
+    func create(_ request: ContainerRequest, id: String) throws(EngineError) -> ContainerDefinition {
         let store = try self.store()
         let image = try image(for: request)
-        let id = ContainerNames.identifier()
         if !request.definition.name.isEmpty { try ContainerNames.check(request.definition.name) }
         var request = request
         // keep-id without --user runs as the caller: that is what it is for.

@@ -14,7 +14,10 @@ extension Engine {
         let path = try stored { () throws(StoreError) in try store.makeContainerDirectory(definition.id) }
         try prepareMounts(definition, plan, store)
         var spec = plan.spec
-        if plan.layers.isEmpty { spec.root?.path = "upper" }
+        // Our own runtime mounts the overlay over its upper layer, in the container's mount namespace only: no directory
+        // has to be made for it. Others mount it where the host can see it.
+        let needsMountPoint = !plan.layers.isEmpty && !definition.runtime.isEmpty
+        if !needsMountPoint { spec.root?.path = "upper" }
         var plan = plan
         if !plan.layers.isEmpty {
             plan.layers.append(
@@ -27,7 +30,7 @@ extension Engine {
         let encodedSupervision = supervision.encoded()
         try during("write files of container", definition.id) { () throws(SystemError) in
             let directory = try FD.cwd.open(path, [.readOnly, .directory, .noFollow])
-            if !plan.layers.isEmpty {
+            if needsMountPoint {
                 let made = cl_mkdirat(directory.raw, "rootfs", 0o755)
                 if made != -EEXIST { try check(made, "make directory", "rootfs") }
             }

@@ -14,13 +14,17 @@ extension Engine {
     ///
     /// Dropping the result before `start` deletes the container's processes again.
     public func createAndLaunch(_ request: ContainerRequest) throws(EngineError) -> StartingContainer {
-        let definition = try create(request)
+        let id = ContainerNames.identifier()
+        // Its program is loaded by the other processor while this one asks the database.
+        let connection = try launch(id)
+        let definition = try create(request, id: id)
         do throws(EngineError) {
-            return StartingContainer(definition: definition, connection: try launch(definition.id))
+            try controlled { () throws(ControlError) in try connection.create() }
         } catch {
             if definition.autoRemove { forget(definition) }
             throw error
         }
+        return StartingContainer(definition: definition, connection: connection)
     }
 
     /// Starts the supervisor of a container that does not run.
@@ -38,15 +42,17 @@ extension Engine {
         case .created, .exited: break
         }
         let definition = view.definition
+        let connection = try launch(definition.id)
         let store = try self.store()
         // Again from the definition: other containers' processes, the host's limits and the image's users may have changed.
         let layers = try stored { () throws(StoreError) in try store.layerDirectories(container: definition.id) }
         let plan = try plan(definition, layers: layers, upper: roots.container(definition.id) + "/upper")
         try materialize(definition, plan.withLayers(layers))
-        return StartingContainer(definition: definition, connection: try launch(definition.id))
+        try controlled { () throws(ControlError) in try connection.create() }
+        return StartingContainer(definition: definition, connection: connection)
     }
 
-    /// Runs `berth-runtime supervise`, from a read-only view of its file where we may make one (CVE-2019-5736).
+    /// Runs `berth-runtime supervise`, which waits until the container's files are written; from a read-only view of its file where we may make one (CVE-2019-5736).
     private func launch(_ id: String) throws(EngineError) -> SupervisorConnection {
         try roots.prepare()
         var launch = SupervisorLaunch(program: runtimeProgram, store: roots.store, run: roots.run, id: id)
@@ -110,10 +116,11 @@ extension Engine {
         if definition.autoRemove { forget(definition) }
     }
 
-    /// Called when the end of an attached `--rm` container was seen: its row goes now, its files are its supervisor's.
+    /// Called when the end of a `--rm` container was seen: its row goes now, its files are its supervisor's.
     public func finishAutoRemove(_ definition: ContainerDefinition) {
         guard definition.autoRemove, let store = try? self.store() else { return }
-        _ = try? store.removeContainer(id: definition.id, anonymousVolumes: true, durability: .volatile)
+        _ = try? store.removeContainer(
+            id: definition.id, anonymousVolumes: true, keepDirectory: true, durability: .volatile)
         if host.isRootless { emptyForeignTrash() }
     }
 }
