@@ -18,6 +18,12 @@ def find(program):
     return path
 
 
+def memory():
+    """A directory on tmpfs: /run, but on a machine without an init that may be the disk."""
+    types = {line.split()[1]: line.split()[2] for line in pathlib.Path("/proc/mounts").read_text().splitlines()}
+    return next((pathlib.Path(path) for path in ("/run", "/dev/shm") if types.get(path) == "tmpfs"), pathlib.Path("/run"))
+
+
 class Engine:
     """Docker's verbs. `command` is how the engine is called, `more_run` what its `run` needs on this host."""
 
@@ -26,6 +32,23 @@ class Engine:
     more_run = []
     # What stays beside a running container: (program, what its command line contains).
     resident = ("", "")
+
+    def place(self, base):
+        """Its directory on disk, and one on tmpfs for what a reboot may lose: each engine has that in /run by default."""
+        self.base = base / self.name
+        self.runtime = memory() / base.name / self.name
+        self.base.mkdir()
+        self.runtime.mkdir(parents=True)
+        # Both paths have this in common.
+        self.resident = (self.resident[0], f"{base.name}/{self.name}")
+
+    def leave(self):
+        shutil.rmtree(self.base, ignore_errors=True)
+        shutil.rmtree(self.runtime, ignore_errors=True)
+        try:
+            self.runtime.parent.rmdir()
+        except OSError:
+            pass  # the next engine's is still there
 
     def call(self, *words):
         return [*self.command, *words]
@@ -56,59 +79,56 @@ class Engine:
 
 class Berth(Engine):
     name = "berth"
+    resident = ("berth-runtime", "")
 
     def __init__(self, base):
-        self.base = base / "berth"
         program = pathlib.Path(os.environ.get("BERTH", ROOT / ".build/release/berth"))
         if not program.exists():
             raise NotMeasured(f"{program} is not built")
-        self.command = [str(program), "--root", str(self.base / "store"), "--runroot", str(self.base / "run")]
-        self.resident = ("berth-runtime", str(self.base))
-        self.base.mkdir()
+        self.place(base)
+        self.command = [str(program), "--root", str(self.base / "store"), "--runroot", str(self.runtime)]
         output(self.call("ps"))
 
     def close(self):
         self.remove_all()
-        shutil.rmtree(self.base, ignore_errors=True)
+        self.leave()
 
 
 class Podman(Engine):
     name = "podman"
+    resident = ("conmon", "")
     # The machine's hard limits may be below podman's defaults (docs: bench/README.md).
     more_run = ["--ulimit", "nproc=1000:1000", "--ulimit", "nofile=1000:1000"]
 
     def __init__(self, base):
-        self.base = base / "podman"
-        self.base.mkdir()
+        self.place(base)
         self.command = [
-            find("podman"), "--root", f"{self.base}/root", "--runroot", f"{self.base}/run", "--tmpdir", f"{self.base}/tmp",
+            find("podman"), "--root", f"{self.base}/root", "--runroot", f"{self.runtime}/run", "--tmpdir", f"{self.runtime}/tmp",
             "--storage-driver", "overlay", "--cgroup-manager", "cgroupfs", "--events-backend", "none", "--runtime", find("runc"),
         ]  # fmt: skip
         self.more_run = [*self.more_run, "--log-driver", "k8s-file"]
-        self.resident = ("conmon", str(self.base))
         output(self.call("info"))
 
     def close(self):
         output(self.call("rm", "-fa"), check=False)
         output(self.call("rmi", "-fa"), check=False)
         subprocess.run(["umount", "-R", f"{self.base}/root/overlay"], capture_output=True, check=False)
-        shutil.rmtree(self.base, ignore_errors=True)
+        self.leave()
 
 
 class Docker(Engine):
     name = "docker"
+    resident = ("containerd-shim-runc-v2", "")
 
     def __init__(self, base):
-        self.base = base / "docker"
-        self.base.mkdir()
-        socket = f"unix://{self.base}/docker.sock"
+        self.place(base)
+        socket = f"unix://{self.runtime}/docker.sock"
         self.command = [find("docker"), "-H", socket]
-        self.resident = ("containerd-shim-runc-v2", str(self.base))
         self.log = open(self.base / "dockerd.log", "w")
         self.server = subprocess.Popen(
             [
-                find("dockerd"), "-H", socket, "--data-root", f"{self.base}/data", "--exec-root", f"{self.base}/exec",
-                "--pidfile", f"{self.base}/pid", "--bridge", "none", "--iptables=false", "--ip6tables=false",
+                find("dockerd"), "-H", socket, "--data-root", f"{self.base}/data", "--exec-root", f"{self.runtime}/exec",
+                "--pidfile", f"{self.runtime}/pid", "--bridge", "none", "--iptables=false", "--ip6tables=false",
                 "--storage-driver", "overlay2", "--log-level", "error",
             ],
             stdin=DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True,
@@ -131,6 +151,6 @@ class Docker(Engine):
         self.log.close()
         for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
             target = line.split()[4]
-            if target.startswith(f"{self.base}/"):
+            if target.startswith((f"{self.base}/", f"{self.runtime}/")):
                 subprocess.run(["umount", "-l", target], capture_output=True, check=False)
-        shutil.rmtree(self.base, ignore_errors=True)
+        self.leave()
