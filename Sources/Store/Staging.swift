@@ -42,6 +42,8 @@ extension Store {
     /// Makes a staging directory. Call its `remove` on every way out.
     func makeStaging() throws(StoreError) -> Staging {
         let parent = SharedFD(owning: try directory(Directory.staging).take())
+        // Layers are unpacked here and only renamed afterwards: their place on disk is chosen here.
+        parent.fd.spreadSubdirectories()
         return try system { () throws(SystemError) in
             // A sweep between the making of the directory and the taking of its lock would see it as left over.
             let guardLock = try parent.fd.open(Store.lockName, [.readWrite, .create, .noFollow], mode: 0o600)
