@@ -20,6 +20,10 @@ final class Ingest {
         self.cancellation = cancellation
     }
 
+    /// A layer that this command relied on was removed meanwhile: everything is brought in once more.
+    static let lostLayer = StoreError(
+        .inUse, "load image", cause: "its layers are being removed by another command; try again")
+
     /// A layer that is now in the store.
     struct Layer {
         var chainID: Digest
@@ -162,6 +166,13 @@ final class Ingest {
         // The row lets others use the layer at once. It holds for this boot: a kill loses nothing of what was written, only
         // power loss does, and the command's last transaction makes it durable after the data is.
         try store.database.transaction(.volatile) { () throws(StoreError) -> Void in
+            // Another command's rmi may have taken it away since: its rows go without the content lock.
+            if let parent,
+                try store.database.firstInteger(
+                    "SELECT 1 FROM layers WHERE chain_id=?", [.text(parent.description)]) == nil
+            {
+                throw Ingest.lostLayer
+            }
             try store.database.run(
                 """
                 INSERT INTO layers VALUES(?,?,?,?,?)

@@ -72,17 +72,18 @@ extension Store {
         let ingest = Ingest(self, staging, limits: options.limits, cancellation: options.cancellation)
         let planned = try plan(staging, ingest)
         // Another command's rmi may take away a layer between the check and the commit; then it is simply unpacked again.
-        var attempts = 3
-        while true {
+        for _ in 0..<8 {
             var images: [NewImage] = []
-            for image in planned { images.append(try bringIn(image, ingest)) }
-            try system { () throws(SystemError) in try root.fd.syncFileSystem() }
-            attempts -= 1
-            if let loaded = try publish(images, ingest) { return loaded }
-            guard attempts > 0 else {
-                throw StoreError(.inUse, "load image", cause: "its layers are being removed by another command; try again")
+            do throws(StoreError) {
+                for image in planned { images.append(try bringIn(image, ingest)) }
+            } catch {
+                if error.code == .inUse { continue }
+                throw error
             }
+            try system { () throws(SystemError) in try root.fd.syncFileSystem() }
+            if let loaded = try publish(images, ingest) { return loaded }
         }
+        throw Ingest.lostLayer
     }
 
     private func bringIn(_ image: PlannedImage, _ ingest: Ingest) throws(StoreError) -> NewImage {
