@@ -52,9 +52,13 @@ struct ImagePlanner {
         // Descriptors of one name are one image for several platforms; without a name, all of them together are.
         var groups: [(name: String?, members: [Descriptor])] = []
         for descriptor in index.manifests where descriptor.annotations[Annotation.dockerReferenceType] == nil {
+            // Spec: OCI image-spec 1.1 image-layout.md "index.json file": a type that is unknown is no error.
+            let type = descriptor.mediaType
+            guard type.isManifest || type.isIndex || type.isSchema1 || type.rawValue.isEmpty else { continue }
+            // The spec's own annotation is any text, such as a version: what is no name of an image names none.
             let name =
                 descriptor.annotations[Annotation.containerdImageName]
-                ?? descriptor.annotations[Annotation.refName]
+                ?? descriptor.annotations[Annotation.refName].flatMap { (try? Reference.parse($0)) == nil ? nil : $0 }
             if let known = groups.firstIndex(where: { $0.name == name }) {
                 groups[known].members.append(descriptor)
             } else {
@@ -86,8 +90,13 @@ struct ImagePlanner {
         // Without platforms they are simply several images.
         if platform == nil, members.allSatisfy({ $0.platform == nil }) { return members }
         let platforms = members.map(\.platform)
-        if let best = (platform ?? host).best(of: platforms) { return [members[best]] }
-        throw missingPlatform()
+        let wanted = platform ?? host
+        let areVariants = platforms.indices.allSatisfy { !platforms[..<$0].contains(platforms[$0]) }
+        if areVariants, let best = wanted.best(of: platforms) { return [members[best]] }
+        // Several of one platform: `docker save` of images by their ids.
+        let fitting = areVariants ? [] : members.filter { wanted.best(of: [$0.platform]) != nil }
+        if fitting.isEmpty { throw missingPlatform() }
+        return fitting
     }
 
     private func missingPlatform() -> StoreError {

@@ -183,7 +183,9 @@ struct SaveCommand {
         }
         if let status = try session.delegated() { return status }
         try engine { () throws(EngineError) in
-            try session.engine.save(arguments.positionals, path: output, format: arguments.string("format"))
+            try session.engine.save(
+                arguments.positionals, path: output, format: arguments.string("format"),
+                platform: arguments.string("platform"))
         }
         return 0
     }

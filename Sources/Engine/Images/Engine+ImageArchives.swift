@@ -20,6 +20,8 @@ extension Engine {
             do throws(OCIError) { reference = try Reference.parse(name).withDefaultTag } catch {
                 throw .invalid(error.description)
             }
+            // What the image's digest will be is not known before it is made.
+            if reference?.digest != nil { throw .invalid("cannot import under a name with a digest: \(name)") }
         }
         let request = ImportRequest(
             name: reference, config: config, platform: try self.platform(platform), message: message,
@@ -32,14 +34,17 @@ extension Engine {
         return try stored { () throws(StoreError) in try store.importRootFileSystem(from: file.fd, request).id }
     }
 
-    /// Writes images to a file, or to standard output when `path` is nil.
+    /// Writes images to a file or directory, or to standard output when `path` is nil.
     ///
-    /// A file appears whole or not at all.
-    public func save(_ names: [String], path: String?, format: String) throws(EngineError) {
+    /// A file or directory appears whole or not at all.
+    /// - Parameter platform: what the images have to be; empty takes them as they are.
+    public func save(_ names: [String], path: String?, format: String, platform: String) throws(EngineError) {
         guard let format = SaveFormat(rawValue: format.isEmpty ? SaveFormat.dockerArchive.rawValue : format) else {
-            throw .invalid("unknown format \"\(format)\": use docker-archive or oci-archive")
+            throw .invalid(
+                "unknown format \"\(format)\": use \(SaveFormat.allCases.map(\.rawValue).joined(separator: ", "))")
         }
-        var images: [(id: String, names: [Reference])] = []
+        let wanted = try self.platform(platform)
+        var images: [Store.SavedImage] = []
         for name in names {
             let record: ImageRecord = try image(name)
             // Saved under the name it was asked for by; by its id, without one.
@@ -49,27 +54,27 @@ extension Engine {
             if let known = images.firstIndex(where: { $0.id == record.id }) {
                 if let named, !images[known].names.contains(named) { images[known].names.append(named) }
             } else {
+                if let wanted { try check(record, name, wanted) }
                 images.append((record.id, named.map { [$0] } ?? []))
             }
         }
         let store = try self.store()
-        guard let path else {
-            try stored { () throws(StoreError) in try store.save(images, to: .standardOutput, format: format) }
-            return
-        }
-        let staging = path + ".\(getpid()).new"
-        let file = try during("create", path) { () throws(SystemError) in
-            SharedFD(try FD.cwd.open(staging, [.writeOnly, .create, .exclusive], mode: 0o600))
-        }
-        do throws(EngineError) {
-            try stored { () throws(StoreError) in try store.save(images, to: file.fd, format: format) }
-            try during("write", path) { () throws(SystemError) in
-                try file.fd.sync()
-                try FD.cwd.rename(staging, to: path)
+        try stored { () throws(StoreError) in
+            if let path { return try store.save(images, toPath: path, format: format) }
+            guard format != .ociDirectory else {
+                throw StoreError(.invalid, "save images", cause: "oci-dir writes a directory: name it with -o")
             }
-        } catch {
-            try? FD.cwd.removeFile(staging)
-            throw error
+            try store.save(images, to: .standardOutput, format: format)
         }
+    }
+
+    private func check(_ record: ImageRecord, _ name: String, _ wanted: Platform) throws(EngineError) {
+        let store = try self.store()
+        let platform = try stored { () throws(StoreError) in try store.imageConfig(id: record.id).platform }
+        guard !wanted.isSame(as: platform), !wanted.runs(platform) else { return }
+        throw EngineError(
+            .notFound,
+            sentence: "image with reference \(name) was found but its platform (\(platform)) does not match the "
+                + "specified platform (\(wanted))")
     }
 }
