@@ -14,7 +14,8 @@ struct ImagesCommand {
         let filter = try ImageFilter(arguments.pairs("filter"))
         let pattern = arguments.positionals.first
         let all = try engine { () throws(EngineError) in try session.engine.imageRows() }
-        let rows = all.filter { filter.matches($0, all) && (pattern.map($0.matches) ?? true) }
+        let accepts = try engine { () throws(EngineError) in try filter.resolved(session.engine) }
+        let rows = all.filter { accepts($0) && (pattern.map($0.matches) ?? true) }
         let full = arguments.bool("no-trunc")
         let format = arguments.string("format")
         if arguments.bool("quiet"), format.isEmpty {
@@ -73,40 +74,6 @@ struct ImagesCommand {
             ("UniqueSize", "N/A"), ("VirtualSize", ByteSize.decimal(row.size)),
         ]
         return .object(values.map { JSONValue.Member(key: $0.0, value: .string($0.1)) })
-    }
-}
-
-/// `--filter` of `images`.
-struct ImageFilter {
-    private var values: [(key: String, value: String)] = []
-
-    init(_ pairs: [(key: String, value: String)]) throws(CommandError) {
-        for (key, value) in pairs {
-            guard ["dangling", "label", "before", "since", "reference", "until"].contains(key) else {
-                throw .invalid("invalid filter '\(key)'")
-            }
-            if key == "label" || key == "until" { throw .invalid("not supported yet: --filter \(key)") }
-            if key == "dangling", !["true", "false", "1", "0"].contains(value) {
-                throw .invalid("invalid filter 'dangling=\(value)'")
-            }
-            values.append((key, value))
-        }
-    }
-
-    func matches(_ row: ImageRow, _ all: [ImageRow]) -> Bool {
-        for (key, value) in values {
-            switch key {
-            case "dangling": if row.isDangling != (value == "true" || value == "1") { return false }
-            case "reference": if !row.matches(value) { return false }
-            case "before", "since":
-                guard
-                    let other = all.first(where: { $0.matches(value) || $0.id == value || $0.shortID.hasPrefix(value) })
-                else { return false }
-                if key == "before" ? row.created >= other.created : row.created <= other.created { return false }
-            default: return false
-            }
-        }
-        return true
     }
 }
 

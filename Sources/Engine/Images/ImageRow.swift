@@ -79,6 +79,26 @@ extension Engine {
         return rows
     }
 
+    /// Ids of the images that have a label: `KEY` or `KEY=VALUE`.
+    public func images(labelled text: String) throws(EngineError) -> Set<String> {
+        let key = String(text.prefix { $0 != "=" })
+        let value = key.utf8.count < text.utf8.count ? String(text.dropFirst(key.count + 1)) : nil
+        var found: Set<String> = []
+        for record in try images() {
+            let store = try self.store()
+            let config = try stored { () throws(StoreError) in try store.imageConfig(id: record.id).config }
+            guard let present = config.labels[key], value == nil || value == present else { continue }
+            found.insert(record.id)
+        }
+        return found
+    }
+
+    /// When the image a user means was made, as ``ImageRow/created``.
+    public func created(_ text: String) throws(EngineError) -> Int64 {
+        let record: ImageRecord = try image(text)
+        return record.created > 0 ? record.created : record.added
+    }
+
     private func row(
         _ record: ImageRecord, _ repository: String, _ tag: String, _ digest: String, _ references: [String]
     ) -> ImageRow {
