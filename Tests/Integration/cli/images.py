@@ -71,6 +71,10 @@ class Layer:
     def hardlink(self, name, target, **more):
         return self.add(name, tarfile.LNKTYPE, link=target, **more)
 
+    def hardlink_pair(self):
+        """A file of two names."""
+        return self.file("first", "shared").hardlink("second", "first")
+
     def whiteout(self, name):
         directory, _, base = name.rpartition("/")
         return self.file((directory + "/" if directory else "") + ".wh." + base)
