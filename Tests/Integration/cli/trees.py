@@ -17,11 +17,13 @@ PRIVATE = ("security.selinux", "trusted.overlay.", "user.overlay.")
 
 
 def attributes(path):
+    """Extended attributes of a path (of a link itself) or of a descriptor, without those that the host or overlay adds."""
+    follow = isinstance(path, int)
     try:
-        names = os.listxattr(path, follow_symlinks=False)
+        names = os.listxattr(path, follow_symlinks=follow)
     except OSError:
         return {}
-    return {name: os.getxattr(path, name, follow_symlinks=False).hex() for name in sorted(names) if not name.startswith(PRIVATE)}
+    return {name: os.getxattr(path, name, follow_symlinks=follow).hex() for name in sorted(names) if not name.startswith(PRIVATE)}
 
 
 def content_digest(path):
