@@ -1,4 +1,4 @@
-"""musts.tsv names tests that exist."""
+"""musts.tsv and image_musts.tsv name tests that exist."""
 
 import pathlib
 import re
@@ -17,6 +17,22 @@ def test_the_covering_tests_exist():
         for module, name in named:
             if f"def {name}(" not in (HERE / "runtime" / module).read_text():
                 missing.append(f"{module}::{name}")
+    assert missing == []
+
+
+def test_the_covering_tests_of_the_image_spec_exist():
+    """Those of the command's suite by their file, unit tests as Target/Suite::name."""
+    missing = []
+    for line in (HERE / "image_musts.tsv").read_text().splitlines():
+        if line.startswith("#"):
+            continue
+        file, section, level, text, covered = line.split("\t")
+        named = re.findall(r"(\S+)::(\w+)", covered)
+        assert named or covered.startswith(("n/a: ", "not covered: ")), line
+        for place, name in named:
+            path = HERE / "cli" / place if place.endswith(".py") else HERE.parent / (place + ".swift")
+            if not path.exists() or not re.search(rf"(def|func) {name}\(", path.read_text()):
+                missing.append(f"{place}::{name}")
     assert missing == []
 
 
