@@ -42,7 +42,10 @@ public final class Engine {
     }
 
     /// Whether there is a store at all: commands that only look must not make one.
-    public var hasStore: Bool { openedStore != nil || FD.cwd.exists(roots.store + "/berth.db") }
+    public var hasStore: Bool { openedStore != nil || FD.cwd.exists(roots.store + "/berth.db") || hasLostDatabase }
+
+    /// Images without a database: `system check --repair` makes it anew.
+    private var hasLostDatabase: Bool { FD.cwd.exists(roots.store + "/index.json") }
 
     func warn(_ text: String) { warnings.append(text) }
 }

@@ -24,8 +24,9 @@ public final class Database {
     let handle: OpaquePointer
     /// Statements by the address of their literal.
     var statements: [UnsafePointer<UInt8>: OpaquePointer] = [:]
-    private let lock: OwnedFD
-    private let path: String
+    /// Writers queue here; nil where the store cannot be written.
+    private let lock: SharedFD?
+    let path: String
     private var durability: Durability?
     private var isWriting = false
 
@@ -37,8 +38,13 @@ public final class Database {
     /// - Throws: `.newerSchema`, `.corrupt`, `.system`.
     init(directory: FD, path: String) throws(StoreError) {
         self.path = path + "/" + Database.fileName
-        lock = try system { () throws(SystemError) in
-            try directory.open(Database.lockName, [.readWrite, .create, .noFollow], mode: 0o600)
+        do throws(SystemError) {
+            lock = SharedFD(try directory.open(Database.lockName, [.readWrite, .create, .noFollow], mode: 0o600))
+        } catch {
+            guard Database.isReadOnly(error), directory.exists(Database.fileName) else { throw StoreError(error) }
+            (lock, handle) = (nil, try Database.openToRead(self.path))
+            try checkVersion(directory)
+            return
         }
         if !directory.exists(Database.fileName) {
             // Made before SQLite does, which would make it readable to all. Exclusively: opening and closing an existing
@@ -59,9 +65,13 @@ public final class Database {
         // Readers may wait for another process that replays the log; writers wait on our own lock.
         sqlite3_busy_timeout(handle, 30_000)
         sqlite3_wal_autocheckpoint(handle, 100)
+        try checkVersion(directory)
+        try run("PRAGMA foreign_keys=ON")
+    }
+
+    private func checkVersion(_ directory: FD) throws(StoreError) {
         let version = try firstInteger("PRAGMA user_version") ?? 0
         if version != Schema.version { try migrate(directory) }
-        try run("PRAGMA foreign_keys=ON")
     }
 
     deinit {
@@ -69,23 +79,40 @@ public final class Database {
         sqlite3_close_v2(handle)
     }
 
+    var lockIsMissing: Bool { lock == nil }
+
     /// Runs `body` as one write transaction: all of it happens, or nothing.
     ///
     /// Waits for the write lock first. Not to be nested.
     /// - Parameters:
     ///   - durability: what the commit promises; see ``Durability``.
+    ///   - givesRoom: it removes more than it adds, so it may use the reserve of a full disk. `body` runs twice then.
     ///   - committed: runs after the commit while the write lock is still held: renames that must not race with another
     ///     writer's decisions. May not fail.
     func transaction<T>(
-        _ durability: Durability, _ body: () throws(StoreError) -> T, committed: (T) -> Void = { _ in }
+        _ durability: Durability, givesRoom: Bool = false, _ body: () throws(StoreError) -> T,
+        committed: (T) -> Void = { _ in }
     ) throws(StoreError) -> T {
         precondition(!isWriting, "nested transaction")
+        guard let lock else { throw readOnlyFailure() }
         try system { () throws(SystemError) in try lock.fd.lock(.exclusive) }
         isWriting = true
         defer {
             isWriting = false
             try? lock.fd.unlock()
         }
+        let value: T
+        do throws(StoreError) {
+            value = try attempt(durability, body)
+        } catch {
+            guard givesRoom, error.code == .noSpace, releaseReserve() else { throw error }
+            value = try attempt(durability, body)
+        }
+        committed(value)
+        return value
+    }
+
+    private func attempt<T>(_ durability: Durability, _ body: () throws(StoreError) -> T) throws(StoreError) -> T {
         if self.durability != durability {
             switch durability {
             case .durable: try run("PRAGMA synchronous=FULL")
@@ -96,17 +123,15 @@ public final class Database {
             self.durability = durability
         }
         try run("BEGIN IMMEDIATE")
-        let value: T
         do throws(StoreError) {
-            value = try body()
+            let value = try body()
             try run("COMMIT")
+            return value
         } catch {
             // Fails when SQLite rolled back by itself (disk full, I/O error): then there is nothing to do.
             if sqlite3_get_autocommit(handle) == 0 { _ = try? run("ROLLBACK") }
             throw error
         }
-        committed(value)
-        return value
     }
 
     /// Runs several reads on one snapshot.
@@ -138,6 +163,7 @@ public final class Database {
     }
 
     private func migrate(_ directory: FD) throws(StoreError) {
+        guard let lock else { throw readOnlyFailure() }
         try system { () throws(SystemError) in try lock.fd.lock(.exclusive) }
         defer { try? lock.fd.unlock() }
         // Only the first of several that wait here does the work.

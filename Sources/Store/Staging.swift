@@ -57,6 +57,16 @@ extension Store {
         }
     }
 
+    /// Staging directories whose commands are gone.
+    func abandonedStaging() -> [String] {
+        guard let parent = try? directory(Directory.staging) else { return [] }
+        return names(in: Directory.staging).filter { name in
+            // Without a lock it is just being made, or was killed then: the sweep knows under its own lock.
+            guard name != Store.lockName, let lock = try? parent.fd.open(name + "/lock", [.readWrite, .noFollow]) else { return false }
+            return (try? lock.fd.tryLock(.exclusive)) == true
+        }
+    }
+
     /// Clears away the staging directories of commands that are gone. Failures are left to the next sweep.
     func sweepStaging() {
         guard let parent = try? directory(Directory.staging), let entries = try? directoryEntries(parent.fd),
@@ -80,7 +90,9 @@ extension Store {
     /// Held shared by commands that bring content in, exclusively by the collection of garbage: content is on disk before a
     /// row names it.
     func contentLock(_ kind: FileLock, wait: Bool = true) throws(StoreError) -> SharedFD? {
-        try system { () throws(SystemError) in
+        // A store that cannot be written loses nothing either: reading from it needs no lock.
+        if kind == .shared, database.lockIsMissing { return nil }
+        return try system { () throws(SystemError) in
             let file = SharedFD(try root.fd.open("content.lock", [.readWrite, .create, .noFollow], mode: 0o600))
             if wait {
                 try file.fd.lock(kind)

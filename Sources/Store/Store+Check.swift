@@ -1,4 +1,5 @@
 import Archive
+import Glibc
 import Linux
 import OCI
 
@@ -51,6 +52,12 @@ final class StoreCheck {
 
     private var databaseFix: String {
         "mv \(store.path)/\(Database.fileName) \(store.path)/\(Database.fileName).damaged, then \(StoreProblem.repairCommand)"
+    }
+
+    /// Whether an error is about this moment or the hardware, not about what is stored: then nothing is called damaged, and
+    /// nothing removed, because of it.
+    static func saysNothing(_ error: Errno) -> Bool {
+        [EIO, ENOMEM, EMFILE, ENFILE, EINTR, EAGAIN, EACCES, EPERM, ENOSPC, EDQUOT, EROFS].contains(error.rawValue)
     }
 
     func stop() throws(StoreError) {
@@ -109,6 +116,7 @@ final class StoreCheck {
         do throws(SystemError) {
             file = SharedFD(try store.root.fd.open(Store.Directory.blobs + "/" + digest.hex, [.noFollow, .nonBlocking]))
         } catch {
+            if StoreCheck.saysNothing(error.errno) { throw StoreError(error) }
             return error.errno == .noEntry ? "it is missing" : error.description
         }
         var hash = SHA256()
@@ -121,7 +129,7 @@ final class StoreCheck {
                 try cancellation?.check("check store")
             }
         } catch {
-            if error.code == .cancelled { throw StoreError(error) }
+            if error.code == .cancelled || StoreCheck.saysNothing(Errno(rawValue: error.systemError)) { throw StoreError(error) }
             return StoreError(error).description
         }
         let found = hash.finishHex()
@@ -214,6 +222,7 @@ final class StoreCheck {
             let garbage = try store.database.transaction(.volatile) { () throws(StoreError) in try store.findGarbage() }
             paths = garbage.layerRows.map { Store.Directory.layers + "/" + hexPart($0) } + garbage.paths
         }
+        paths += store.abandonedStaging().map { Store.Directory.staging + "/" + $0 }
         paths += store.names(in: Store.Directory.trash).map { Store.Directory.trash + "/" + $0 }
         if repair { store.removeGarbage() }
         for path in paths.sorted() {

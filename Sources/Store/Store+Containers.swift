@@ -146,7 +146,8 @@ extension Store {
         id: String, anonymousVolumes: Bool = false, keepDirectory: Bool = false, durability: Durability = .durable
     ) throws(StoreError) -> RemovedContainer {
         var doomed = Doomed()
-        let removed = try database.transaction(durability) { () throws(StoreError) -> RemovedContainer in
+        let removed = try database.transaction(durability, givesRoom: true) { () throws(StoreError) -> RemovedContainer in
+            doomed = Doomed()
             var found: ContainerRecord?
             var layer: String?
             try database.query(

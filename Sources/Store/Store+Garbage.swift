@@ -18,6 +18,7 @@ extension Store {
     /// Does nothing while another command brings content in, as that is on disk before a row names it. Failures are left to
     /// the next one.
     func removeGarbage() {
+        database.keepReserve()
         sweepStaging()
         // Killed between the transaction and the removal.
         emptyTrash()
@@ -26,7 +27,8 @@ extension Store {
             defer { withExtendedLifetime(content) {} }
             if try findGarbage().isEmpty { return }
             var doomed = Doomed()
-            try database.transaction(.durable) { () throws(StoreError) in
+            try database.transaction(.durable, givesRoom: true) { () throws(StoreError) in
+                doomed = Doomed()
                 // Again, as other commands remove images without the content lock.
                 let garbage = try findGarbage()
                 for layer in garbage.layerRows { try dropLayers(from: layer, into: &doomed) }

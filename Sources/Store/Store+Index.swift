@@ -6,11 +6,17 @@ extension Store {
     ///
     /// Runs after a commit while the write lock is held, so the files do not go back in time. They say nothing that the
     /// database does not: a failure or a kill here is made good by the next change.
-    func writeIndex() {
-        try? root.fd.replaceFile(OCILayout.indexName, with: indexDocument(), durable: false)
-        if !root.fd.exists(OCILayout.fileName) {
-            try? root.fd.replaceFile(OCILayout.fileName, with: OCILayout().encode(), durable: false)
-        }
+    /// - Returns: whether they are written.
+    @discardableResult
+    func writeIndex() -> Bool {
+        do throws(SystemError) {
+            // Durable: after a power loss a file that was only renamed may be empty.
+            try root.fd.replaceFile(OCILayout.indexName, with: indexDocument(), durable: true)
+            if !root.fd.exists(OCILayout.fileName) {
+                try root.fd.replaceFile(OCILayout.fileName, with: OCILayout().encode(), durable: true)
+            }
+            return true
+        } catch { return false }
     }
 
     /// What `index.json` has to say.

@@ -60,7 +60,9 @@ extension Store {
     ) throws(StoreError) -> RemovedImage {
         removeGarbage()
         var doomed = Doomed()
-        let removed = try database.transaction(.durable) { () throws(StoreError) -> RemovedImage in
+        var isIndexed = true
+        let removed = try database.transaction(.durable, givesRoom: true) { () throws(StoreError) -> RemovedImage in
+            doomed = Doomed()
             let record = try image(matching: text)
             let removal = ImageRemoval(
                 text: text, record: record, name: try storedName(text, record), force: force,
@@ -76,10 +78,13 @@ extension Store {
                 discard(doomed)
                 withExtendedLifetime(content) {}
             }
-            writeIndex()
+            isIndexed = writeIndex()
         }
         emptyTrash()
         awaitRemoval(doomed)
+        // The disk was full; now there is room.
+        if !isIndexed { try? database.transaction(.volatile, { () throws(StoreError) -> Void in }, committed: { _ in writeIndex() }) }
+        database.keepReserve()
         return removed
     }
 

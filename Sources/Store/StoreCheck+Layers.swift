@@ -45,8 +45,9 @@ extension StoreCheck {
             // Unpacked in an earlier boot and never made durable: power may have been lost before the data was written.
             let isTrusted = row.boot == nil || row.boot == boot
             // Asked before the row is asked for again: the row of a removed layer goes before its directory.
-            if isTrusted && isThere(chainID) { continue }
-            guard try isKnown(row.chainID), !(isTrusted && isThere(chainID)) else { continue }
+            if isTrusted, try isThere(chainID) { continue }
+            guard try isKnown(row.chainID) else { continue }
+            if isTrusted, try isThere(chainID) { continue }
             // A killed load's: garbage, not damage.
             if !isTrusted, try !isUsed(row.chainID) { continue }
             lost.append(LostLayer(chainID: chainID, parent: row.parent.flatMap { Digest($0) }, diffID: diffID))
@@ -54,9 +55,14 @@ extension StoreCheck {
         return lost
     }
 
-    private func isThere(_ chainID: Digest) -> Bool {
-        guard let status = try? store.root.fd.status(of: Store.layerPath(chainID) + "/fs") else { return false }
-        return status.st_mode & 0o170000 == 0o040000
+    /// - Throws: when it cannot be told: nothing may be removed by that.
+    private func isThere(_ chainID: Digest) throws(StoreError) -> Bool {
+        do throws(SystemError) {
+            return try store.root.fd.status(of: Store.layerPath(chainID) + "/fs").st_mode & 0o170000 == 0o040000
+        } catch {
+            if [.noEntry, .notDirectory, .loop].contains(error.errno) { return false }
+            throw StoreError(error)
+        }
     }
 
     private func isKnown(_ chainID: String) throws(StoreError) -> Bool {
@@ -108,7 +114,7 @@ extension StoreCheck {
                 problem.fix = ""
                 return
             } catch {
-                if error.code == .cancelled { throw error }
+                if error.code == .cancelled || StoreCheck.saysNothing(error.systemError) { throw error }
                 problem.cause += "; \(error)"
             }
         }
@@ -143,7 +149,7 @@ extension StoreCheck {
         var doomed = Doomed()
         let dropped = try store.database.transaction(.durable) { () throws(StoreError) -> [String] in
             let chainID = lost.chainID.description
-            guard try users(of: chainID, "containers").isEmpty, !isThere(lost.chainID) else { return [] }
+            guard try users(of: chainID, "containers").isEmpty, try !isThere(lost.chainID) else { return [] }
             let images = try users(of: chainID, "images")
             for image in images { _ = try store.dropImage(image, into: &doomed) }
             return images
