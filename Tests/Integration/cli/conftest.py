@@ -6,6 +6,8 @@ tests that count what is there. Containers are removed after each test.
 
 import os
 import pathlib
+import secrets
+import shutil
 import sys
 
 import pytest
@@ -78,15 +80,13 @@ def fresh(suite, who, berth_programs):
 
 
 @pytest.fixture
-def place(tmp_path_factory, who):
-    """A directory that the user of the test owns and that others can reach."""
-    path = tmp_path_factory.mktemp("place")
-    for parent in [path, *path.parents]:
-        if str(parent) == "/tmp":
-            break
-        parent.chmod(0o755)
+def place(suite, who):
+    """A directory that the user of the test owns and that others can reach (pytest's own is closed to them)."""
+    path = suite.base / f"place-{secrets.token_hex(4)}"
+    path.mkdir(mode=0o755)
     os.chown(path, who.uid, who.gid)
-    return path
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items):

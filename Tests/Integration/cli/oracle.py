@@ -38,7 +38,7 @@ def residue(engine):
     loops = subprocess.run(["losetup", "--list", "--noheadings", "--output", "BACK-FILE"], capture_output=True, text=True).stdout
     return {
         "processes": engine.processes(), "mounts": [mount.target for mount in host_mounts() if str(engine.dir) in mount.target],
-        "loops": [line for line in loops.splitlines() if str(engine.dir) in line],
+        "loops": [line for line in loops.splitlines() if str(engine.dir) in line and line.strip() not in engine.loops],
     }  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def images(engine):
         document = json.loads(engine.ok("image", "inspect", identity).out)[0]
         assert document["Id"] == identity
         for layer in [document["GraphDriver"]["Data"].get("UpperDir", ""), *document["GraphDriver"]["Data"].get("LowerDir", "").split(":")]:
-            assert not layer or pathlib.Path(layer).is_dir(), f"{identity}: {layer} is missing"
+            assert not layer or pathlib.Path(engine.seen(layer)).is_dir(), f"{identity}: {layer} is missing"
     return {identity: sorted(names) for identity, names in listed.items()}
 
 
