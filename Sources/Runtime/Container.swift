@@ -32,6 +32,8 @@ public struct CreateRequest {
     public var preserveFDs: Int32 = 0
     public var pidFile: String?
     public var gate = Gate.fifo
+    /// The program starts with all signals blocked, for an init that takes them up by itself: none is lost before it can.
+    public var blocksSignals = false
     public var noPivot = false
     public var noNewKeyring = false
     /// On v1: controllers to have beside those of the limits.

@@ -73,7 +73,7 @@ private struct ExecLaunch {
         if let profile = spec.linux?.seccomp { seccomp = try PreparedSeccomp(profile) }
         plan = InitPlan(
             id: request.id, bundle: record.bundle, spec: spec, process: request.process,
-            identity: try ProcessIdentity(request.process), seccomp: seccomp,
+            identity: try ProcessIdentity(request.process, annotations: spec.annotations), seccomp: seccomp,
             namespaces: try NamespacePlan([]))
         plan.standardStreams = (request.standardInput, request.standardOutput, request.standardError)
         plan.preservedDescriptors = request.preserveFDs
@@ -215,6 +215,9 @@ private enum ExecChild {
                 let user = cl_setresuid(0, 0, 0)
                 if user != -EINVAL { try check(user, "set uid", "0") }
             }
+            // In the container's user namespace, or it would be counted there as the caller's. Without one of its own the
+            // process would have the session keyring of whoever called us, with its keys.
+            _ = cl_keyctl_join_session("_ses." + plan.id)
         }
         try plan.identity.applyLimits()
         try plan.identity.applyScheduling(affinity: plan.process.execCPUAffinity?.initial)

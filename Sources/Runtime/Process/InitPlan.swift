@@ -43,6 +43,7 @@ final class InitPlan {
     var sync: FD = FD(-1)
     var standardStreams: (input: FD, output: FD, error: FD) = (FD(0), FD(1), FD(2))
     var preservedDescriptors: Int32 = 0
+    var blocksSignals = false
     /// Where a failure after `create` has returned is reported, when nobody listens on the sync socket any more.
     var reportsToStandardError = false
 

@@ -204,7 +204,7 @@ struct InitProcess {
     ) throws(RuntimeError) {
         try labels.apply()
         try plan.identity.finishAffinity()
-        program.prepare(preserving: plan.preservedDescriptors)
+        program.prepare(preserving: plan.preservedDescriptors, blockingSignals: plan.blocksSignals)
         if plan.process.noNewPrivileges {
             try kernel { () throws(SystemError) in
                 try check(cl_prctl(38 /* PR_SET_NO_NEW_PRIVS */, 1, 0, 0, 0), "set no_new_privs")

@@ -25,12 +25,13 @@ struct Launcher {
         if let profile = spec.linux?.seccomp { seccomp = try PreparedSeccomp(profile) }
         plan = InitPlan(
             id: request.id, bundle: request.bundle, spec: spec, process: process,
-            identity: try ProcessIdentity(process), seccomp: seccomp, namespaces: namespaces)
+            identity: try ProcessIdentity(process, annotations: spec.annotations), seccomp: seccomp, namespaces: namespaces)
         plan.rootfsPropagation = try SpecValidation.propagation(spec.linux?.rootfsPropagation ?? "")
         plan.noPivot = request.noPivot
         plan.noNewKeyring = request.noNewKeyring
         plan.standardStreams = (request.standardInput, request.standardOutput, request.standardError)
         plan.preservedDescriptors = request.preserveFDs
+        plan.blocksSignals = request.blocksSignals
         plan.reportsToStandardError = request.gate == .fifo
         plan.hostIsUserNamespace = rootless
     }

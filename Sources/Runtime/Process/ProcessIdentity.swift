@@ -8,6 +8,8 @@ struct ProcessIdentity {
     let process: OCI.Process
     /// The five sets, already parsed; all empty when config.json has none.
     let capabilities: CapabilityMasks
+    /// The caller's supplementary groups stay (the annotation `run.oci.keep_original_groups`, which crun knows too).
+    let keepsGroups: Bool
 
     /// Parsed `process.capabilities`: bit n is capability n.
     struct CapabilityMasks {
@@ -18,8 +20,9 @@ struct ProcessIdentity {
         var ambient: UInt64 = 0
     }
 
-    init(_ process: OCI.Process) throws(RuntimeError) {
+    init(_ process: OCI.Process, annotations: [String: String]) throws(RuntimeError) {
         self.process = process
+        keepsGroups = annotations["run.oci.keep_original_groups"] == "1"
         guard let names = process.capabilities else {
             capabilities = CapabilityMasks()
             return
@@ -115,6 +118,7 @@ struct ProcessIdentity {
     }
 
     private func setGroups() throws(SystemError) {
+        if keepsGroups { return }
         let wanted = process.user.additionalGids
         let result = cl_setgroups(wanted.count, wanted)
         if result == -EPERM, wanted.isEmpty {

@@ -84,11 +84,12 @@ struct ProgramImage {
     ///
     /// Everything above the preserved descriptors closes by CLOEXEC at execve, not before: the sync socket tells the
     /// creator of success by closing.
-    func prepare(preserving count: Int32) {
+    func prepare(preserving count: Int32, blockingSignals: Bool) {
         _ = cl_close_range(UInt32(3 + count), UInt32.max, 4 /* CLOSE_RANGE_CLOEXEC */)
         for number in 3..<(3 + max(0, count)) { _ = cl_fcntl(number, F_SETFD, 0) }
         // Default dispositions and an empty mask: what the creator ignored or blocked is not the program's business.
         _ = cl_signal_default_all()
+        if blockingSignals { _ = cl_signal_mask(UInt64.max, nil) }
     }
 
     /// Replaces this process; returns only with the reason why that failed. execve(2) and nothing else.

@@ -19,6 +19,8 @@ struct MountOptions {
     var recursiveIdmap = false
     /// Copy what the image has at the target into a fresh tmpfs (runc's extension `tmpcopyup`).
     var copyUp = false
+    /// Binds: a path below the source that is mounted instead of it, and never leads out of it (our extension).
+    var subpath = ""
     /// Superblock flags for file systems that are not binds: name as fsconfig(2) wants it.
     var superblockFlags: [String] = []
 
@@ -85,6 +87,10 @@ struct MountOptions {
         }
         for known in Self.propagations where known.name.matches(option) {
             propagation.append((known.kind, known.recursive))
+            return
+        }
+        if option.utf8.starts(with: "subpath=".utf8) {
+            subpath = String(option.dropFirst(8))
             return
         }
         data.append(option)

@@ -14,6 +14,7 @@ extension RootfsBuilder {
             try bind(mount, index, destination, options)
             return
         }
+        if !options.subpath.isEmpty { throw .invalid("mounts", "\"\(destination)\": only a bind has a subpath") }
         switch mount.type {
         case "cgroup", "cgroup2":
             try CgroupMount(root: root, plan: plan).attach(destination, options)
@@ -60,8 +61,7 @@ extension RootfsBuilder {
             if let prepared = plan.bindSources[index] {
                 source = try prepared.fd.duplicate()
             } else {
-                let origin = try FD.cwd.open(plan.hostPath(mount.source), .path)
-                source = try cloneMount(origin.fd, recursive: options.recursiveBind)
+                source = try BindSource(plan.hostPath(mount.source), options).clone()
             }
             let isDirectory = try source.fd.status().st_mode & S_IFMT == S_IFDIR
             let target = try root.makeTarget(destination, isDirectory ? .directory : .file)

@@ -98,18 +98,29 @@ struct RootfsPreparation {
             let options = MountOptions(mount.options)
             guard options.bind || mount.type == "bind" else { continue }
             let idmapped = options.idmap || !mount.uidMappings.isEmpty || !mount.gidMappings.isEmpty
-            guard idmapped || crossesNamespace else { continue }
+            let source = BindSource(plan.hostPath(mount.source), options)
+            guard idmapped || crossesNamespace || source.isForeign else { continue }
             let namespace = idmapped ? try mappingNamespace(mount) : nil
-            let prepared: SharedFD = try kernel("open mount source \"\(mount.source)\"") { () throws(SystemError) in
-                let source = try FD.cwd.open(plan.hostPath(mount.source), .path)
-                let copy = try cloneMount(source.fd, recursive: options.recursiveBind)
-                if let namespace {
-                    try setMountAttributes(
-                        copy.fd, set: .idMapped, recursive: options.recursiveIdmap, userNamespace: namespace.fd)
-                }
-                return SharedFD(copy)
+            let copy: SharedFD = try kernel("open mount source \"\(mount.source)\"") { () throws(SystemError) in
+                SharedFD(try source.clone())
             }
-            plan.bindSources[index] = prepared
+            if let namespace { try map(copy, mount, options, namespace) }
+            plan.bindSources[index] = copy
+        }
+    }
+
+    private func map(
+        _ copy: SharedFD, _ mount: Mount, _ options: MountOptions, _ namespace: SharedFD
+    ) throws(RuntimeError) {
+        do throws(SystemError) {
+            try setMountAttributes(
+                copy.fd, set: .idMapped, recursive: options.recursiveIdmap, userNamespace: namespace.fd)
+        } catch {
+            guard error.errno == .invalid else { throw RuntimeError(error) }
+            throw RuntimeError(
+                .unsupported, "map ids of mount source", mount.source,
+                cause: "its file system or this kernel has no idmapped mounts; put it on ext4, xfs, btrfs or tmpfs, or "
+                    + "use the host's ids")
         }
     }
 

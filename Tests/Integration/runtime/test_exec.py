@@ -327,3 +327,13 @@ def test_no_zombie_is_left_in_the_container(up):
         up.exec("true").check()
     names = [name for name in up.exec("ls /proc").check().out.split() if name.isdigit()]
     assert len(names) == 2
+
+
+def test_s35_exec_has_no_keyring_of_the_caller(ct):
+    """Its session keyring is not the one of whoever called exec."""
+    import subprocess
+
+    ct.up()
+    caller = subprocess.run([ct.rootfs / "init", "keyring"], capture_output=True, text=True).stdout.strip()
+    inside = ct.exec("keyring").check().out.strip()
+    assert inside == "-1" or inside != caller

@@ -1,0 +1,122 @@
+"""What our runtime does beyond the runtime-spec, for its engine: binds of a part of a volume and of another container's mounts."""
+
+import os
+import subprocess
+
+import pytest
+
+from host import fields, mount_on
+
+ROUNDS = int(os.environ.get("BERTH_HOSTILE_ROUNDS", "12"))
+
+
+@pytest.fixture
+def volume(ct, canary):
+    """A volume whose content is hostile: links that lead out, and a canary beside it."""
+    path = ct.directory("volume")
+    (path / "inside/deep").mkdir(parents=True)
+    (path / "inside/file").write_text("of the volume\n")
+    (path / "near").symlink_to("inside")
+    (path / "up").symlink_to("../../../../../../../../.." + str(canary))
+    (path / "absolute").symlink_to(canary)
+    (path / "process").symlink_to("/proc/self/root")
+    (path / "inside/back").symlink_to("../..")
+    ct.own(path)
+    return path
+
+
+@pytest.mark.parametrize("subpath,names", [("inside", "back deep file"), ("inside/deep", ""), ("near", "back deep file"), ("./inside//", "back deep file")])
+def test_s73_a_part_of_a_volume(ct, volume, subpath, names):
+    ct.mount("/mnt", "bind", volume, ["bind", "nosuid", f"subpath={subpath}"])
+    text, listed = ct.look("mountinfo", "ls /mnt")
+    assert " ".join(sorted(listed.split())) == names
+    mount = mount_on(text, "/mnt")
+    assert mount.root.endswith("/volume/" + os.path.normpath(subpath.replace("near", "inside"))) and "nosuid" in mount.options
+
+
+def test_s73_a_file_of_a_volume(ct, volume):
+    ct.mount("/etc/one", "bind", volume, ["bind", "ro", "subpath=inside/file"])
+    assert ct.look("cat /etc/one", "open w /etc/one") == ["of the volume", "EROFS"]
+
+
+@pytest.mark.parametrize("subpath", ["..", "inside/../..", "/etc", "up", "up/sub", "absolute", "process", "inside/back", "missing", "inside/file/x", "inside/../../volume"])
+def test_s73_a_part_that_is_not_in_the_volume(ct, volume, subpath):
+    ct.mount("/mnt", "bind", volume, ["bind", f"subpath={subpath}"])
+    result = ct.create("true")
+    assert not result.ok and result.err.strip(), "what lies outside of the volume was mounted"
+    ct.assert_clean()
+
+
+def test_s73_a_part_that_is_exchanged_meanwhile(ct, volume, canary):
+    """CVE-2017-1002101: a directory and a link out of the volume take turns under the name."""
+    ct.mount("/mnt", "bind", volume, ["bind", "subpath=inside"])
+    racer = subprocess.Popen([ct.rootfs / "init", "exchange", volume / "inside", volume / "up"], stdout=subprocess.PIPE)
+    assert racer.stdout.readline() == b"ready\n"
+    try:
+        for _ in range(ROUNDS * 4):
+            result = ct.run("ls /mnt")
+            if result.ok:
+                assert "secret" not in result.out, "the canary was mounted"
+    finally:
+        racer.kill()
+        racer.wait()
+        racer.stdout.close()
+
+
+def test_only_binds_have_parts(ct):
+    ct.mount("/mnt", "tmpfs", "tmpfs", ["subpath=x"])
+    ct.create("true").refused("subpath")
+
+
+def test_a_part_with_other_ids(root_ct):
+    """idmap and subpath together."""
+    root_ct.user_namespace()
+    volume = root_ct.directory("volume")
+    (volume / "part").mkdir()
+    (volume / "part/file").write_text("x")
+    root_ct.mount("/mnt", "bind", volume, ["bind", "idmap", "subpath=part"])
+    assert root_ct.text("stat /mnt/file").split()[2:4] == ["0", "0"]
+
+
+# Mounts of another process
+
+
+def test_a_mount_of_another_container(make):
+    """`/proc/PID/root/PATH` is the mount that the process has there, not what the host has."""
+    first = make().up("write /dev/shm/shared there", "pause")
+    second = make()
+    if not first.who.is_root:
+        # Only from its user namespace its mounts can be taken over.
+        second.namespace("user", f"/proc/{first.pid}/ns/user")
+        second.linux.pop("uidMappings", None), second.linux.pop("gidMappings", None)
+    second.drop_mount("/dev/shm")
+    second.mount("/dev/shm", "bind", f"/proc/{first.pid}/root/dev/shm", ["bind", "nosuid", "nodev", "noexec"])
+    text, content = second.look("mountinfo", "cat /dev/shm/shared")
+    mount = mount_on(text, "/dev/shm")
+    assert content == "there" and mount.type == "tmpfs" and {"nosuid", "nodev", "noexec"} <= mount.options
+
+
+def test_a_mount_of_a_process_that_is_not_there(ct):
+    ct.mount("/mnt", "bind", "/proc/999999999/root/dev/shm", ["bind"])
+    ct.create("true").refused("999999999|no such|invalid")
+
+
+# Groups
+
+
+@pytest.mark.parametrize("mode", ["run", "exec"])
+def test_keep_original_groups(root_ct, mode):
+    """crun's annotation: the caller's supplementary groups stay."""
+    root_ct.spec["annotations"] = {"run.oci.keep_original_groups": "1"}
+    root_ct.process["user"]["additionalGids"] = [5]
+    if mode == "run":
+        out = root_ct.run("id", extra_groups=[77, 4321]).check().out
+    else:
+        out = root_ct.up().exec("id", extra_groups=[77, 4321]).check().out
+    assert {"77", "4321"} <= set(fields(out.strip())["groups"].split(","))
+
+
+def test_groups_are_not_kept_otherwise(root_ct):
+    root_ct.process["user"]["additionalGids"] = [5]
+    out = root_ct.run("id", extra_groups=[77, 4321]).check().out
+    assert set(fields(out.strip())["groups"].split(",")) == {"5"}
