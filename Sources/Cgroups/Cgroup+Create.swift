@@ -34,6 +34,14 @@ extension Cgroup {
         return try creation.run()
     }
 
+    /// What an administrator types so that this user's containers get cgroups that can be frozen.
+    public static func freezerFix(host: CgroupHost) -> String {
+        let creation = Creation(
+            host: host, place: .relative([]), required: .freezer, wanted: .freezer, rootless: true, parent: [])
+        let legacy = host.legacy.first { $0.controllers.contains(.freezer) }
+        return (host.unified ?? legacy).map { creation.fix($0) } ?? "mount -t cgroup2 cgroup2 /sys/fs/cgroup"
+    }
+
     private static func systemdRefusal(_ path: String) -> CgroupError {
         if !FD.cwd.exists("/run/systemd/system") {
             return CgroupError(
@@ -234,7 +242,7 @@ private struct Creation {
     }
 
     /// What an administrator types once. Never "give the user the cgroup he is in": that may be the root.
-    private func fix(_ hierarchy: CgroupHost.Hierarchy) -> String {
+    func fix(_ hierarchy: CgroupHost.Hierarchy) -> String {
         let name = "user-\(getuid())"
         if !hierarchy.name.isEmpty {
             let all = host.legacy.filter { !$0.controllers.isDisjoint(with: required) }

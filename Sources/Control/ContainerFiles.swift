@@ -17,6 +17,8 @@ public enum ContainerFiles {
     public static func runDirectory(run: String, id: String) -> String { "\(run)/containers/\(id)" }
     /// `RUN/containers/ID/control.sock`.
     public static func socket(run: String, id: String) -> String { "\(run)/containers/\(id)/\(socket)" }
+    /// The state root of an external runtime for this container alone: `RUN/containers/ID/oci`.
+    public static func externalState(run: String, id: String) -> String { runDirectory(run: run, id: id) + "/oci" }
     /// The runtime's state root: `RUN/runtime`.
     public static func runtimeRoot(run: String) -> String { run + "/runtime" }
 }

@@ -3,7 +3,7 @@ import Linux
 /// What a container is, found out now from its supervisor's lock, the kernel and its exit record. Nothing of it is stored.
 public struct ContainerObservation: Sendable, Hashable {
     public enum Status: Sendable, Hashable {
-        /// Defined, and never started since.
+        /// Defined, and never started; `error` and `exitCode` tell of an attempt that failed.
         case created
         /// A supervisor makes it, or it waits for `start`.
         case starting
@@ -72,9 +72,11 @@ public struct ContainerObservation: Sendable, Hashable {
         self.manuallyStopped = manuallyStopped
     }
 
+    /// What could never be started is as it was made, with the error of the attempt (Docker says so too).
     init(_ record: ExitRecord) {
         self.init(
-            .exited, startedAt: record.startedAt, finishedAt: record.finishedAt, exitCode: record.exitCode,
+            record.startedAt == 0 && !record.error.isEmpty ? .created : .exited, startedAt: record.startedAt, finishedAt: record.finishedAt,
+            exitCode: record.exitCode,
             oomKilled: record.oomKilled, restartCount: record.restartCount, error: record.error,
             manuallyStopped: record.manuallyStopped)
     }

@@ -32,6 +32,9 @@ public struct SupervisionConfig: Sendable, Hashable {
     public var systemdCgroup = false
     /// Another OCI runtime by path or name; empty is our own.
     public var runtime = ""
+    /// The user namespace in which an external runtime of an ordinary user is called; empty: the caller's.
+    public var userMap: [IDMapping] = []
+    public var groupMap: [IDMapping] = []
     /// Docker's notation; empty is the default `ctrl-p,ctrl-q`.
     public var detachKeys = ""
 
@@ -66,6 +69,8 @@ public struct SupervisionConfig: Sendable, Hashable {
                 w.fieldIfTrue("ownUserNamespace", ownUserNamespace)
                 w.fieldIfTrue("systemdCgroup", systemdCgroup)
                 w.fieldIfNotEmpty("runtime", runtime)
+                if !userMap.isEmpty { w.field("userMap", userMap.map(\.text)) }
+                if !groupMap.isEmpty { w.field("groupMap", groupMap.map(\.text)) }
                 w.fieldIfNotEmpty("detachKeys", detachKeys)
             }
         }
@@ -129,9 +134,26 @@ extension SupervisionConfig {
             case "ownUserNamespace": ownUserNamespace = try parser.bool()
             case "systemdCgroup": systemdCgroup = try parser.bool()
             case "runtime": runtime = try parser.string()
+            case "userMap": userMap = try IDMapping.list(try parser.strings(), parser)
+            case "groupMap": groupMap = try IDMapping.list(try parser.strings(), parser)
             case "detachKeys": detachKeys = try parser.string()
             default: try parser.skip()
             }
         }
+    }
+}
+
+extension IDMapping {
+    /// As in /proc/PID/uid_map: inside, outside, count.
+    fileprivate var text: String { "\(inside) \(outside) \(count)" }
+
+    fileprivate static func list(_ texts: [String], _ parser: JSONParser) throws(JSONError) -> [IDMapping] {
+        var result: [IDMapping] = []
+        for text in texts {
+            let numbers = text.split(separator: " ").compactMap { UInt32($0) }
+            guard numbers.count == 3 else { throw parser.failure(.invalidValue, "an id mapping is not three numbers") }
+            result.append(IDMapping(inside: numbers[0], outside: numbers[1], count: numbers[2]))
+        }
+        return result
     }
 }

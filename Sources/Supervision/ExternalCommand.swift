@@ -7,6 +7,8 @@ import Linux
 struct ExternalCommand {
     let runtime: String
     let bundle: String
+    /// Its state root: ours, so that it goes with the container and needs no directory of the system.
+    let root: String
     /// A file for the runtime's messages: standard error belongs to the container.
     let log: String
 
@@ -22,7 +24,7 @@ struct ExternalCommand {
         let status: ExitStatus
         do throws(SystemError) {
             let null = try FD.cwd.open("/dev/null", .readWrite)
-            var request = SpawnRequest(program, [runtime, "--log", log, "--log-format", "json"] + arguments)
+            var request = SpawnRequest(program, [runtime, "--root", root, "--log", log, "--log-format", "json"] + arguments)
             request.descriptors = [
                 (stdio?.input.fd ?? null.fd, 0), (stdio?.output.fd ?? null.fd, 1), (stdio?.error.fd ?? null.fd, 2),
             ]
@@ -36,11 +38,14 @@ struct ExternalCommand {
 
     private func failure(_ verb: String, _ status: ExitStatus) -> LaunchFailure {
         let cause = lastMessage() ?? "exit status \(status.code)"
-        return LaunchFailure(exitCode: exitCode(cause), "\(runtime) \(verb): \(cause)")
+        let name = runtime.split(separator: "/").last.map(String.init) ?? runtime
+        return LaunchFailure(exitCode: exitCode(cause), "\(name) \(verb): \(cause)")
     }
 
     /// The runtimes have no code for it, so docker and podman read the text as well.
     private func exitCode(_ cause: String) -> Int32 {
+        // crun begins the kernel's words with a capital.
+        let cause = cause.lowercased()
         if contains(cause, "no such file or directory") || contains(cause, "executable file not found") { return 127 }
         if contains(cause, "permission denied") || contains(cause, "exec format error") { return 126 }
         return 125

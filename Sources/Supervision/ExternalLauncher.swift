@@ -22,7 +22,7 @@ final class ExternalLauncher: ContainerLauncher {
         self.config = config
         self.run = run
         command = ExternalCommand(
-            runtime: config.runtime, bundle: config.bundle,
+            runtime: config.runtime, bundle: config.bundle, root: ContainerFiles.externalState(run: run, id: config.id),
             log: ContainerFiles.runDirectory(run: run, id: config.id) + "/runtime.log")
     }
 
@@ -35,6 +35,7 @@ final class ExternalLauncher: ContainerLauncher {
         var arguments = ["create", "--bundle", config.bundle, "--pid-file", pidFile]
         if let consoleSocket { arguments += ["--console-socket", consoleSocket.path] }
         arguments.append(config.id)
+        try makeStateRoot()
         try command.call(arguments, stdio)
         let pid = try readPid()
         let opened: SharedFD
@@ -61,9 +62,15 @@ final class ExternalLauncher: ContainerLauncher {
         }
     }
 
+    /// `kill --all` means the processes of the container's cgroup, and where it has none of its own those of the cgroup it
+    /// is in, which are the caller's own: then only the first process is killed, and its pid namespace goes with it.
     func killAll() {
+        guard let cgroup, !cgroup.record.entries.isEmpty else {
+            try? pidfd?.fd.sendSignal(SIGKILL)
+            return
+        }
         _ = try? command.call(["kill", "--all", config.id, "9"])
-        try? cgroup?.kill()
+        try? cgroup.kill()
     }
 
     func setFrozen(_ frozen: Bool) throws(LaunchFailure) { try command.call([frozen ? "pause" : "resume", config.id]) }
@@ -72,12 +79,21 @@ final class ExternalLauncher: ContainerLauncher {
 
     func delete() {
         do throws(LaunchFailure) { try command.call(["delete", "--force", config.id]) } catch { complain(error.text) }
+        try? removeTree(.cwd, ContainerFiles.externalState(run: run, id: config.id))
         pidfd = nil
         cgroup = nil
         if ownMounts, case .overlay = config.rootfs { try? detachMount(rootfsPath) }
     }
 
     // MARK: Steps
+
+    private func makeStateRoot() throws(LaunchFailure) {
+        do throws(SystemError) {
+            try FD.cwd.makeDirectories(ContainerFiles.externalState(run: run, id: config.id), mode: 0o700)
+        } catch {
+            throw LaunchFailure(error.description)
+        }
+    }
 
     private var rootfsPath: String { config.bundle + "/rootfs" }
 
@@ -86,6 +102,7 @@ final class ExternalLauncher: ContainerLauncher {
         guard case .overlay(let plan) = config.rootfs else { return }
         do throws(SystemError) {
             if !ownMounts {
+                if !config.userMap.isEmpty { try enterUserNamespace() }
                 try check(cl_unshare(0x0002_0000 /* CLONE_NEWNS */), "make mount namespace")
                 // Mounts of the host still come to us, ours do not go to the host.
                 try check(cl_mount(nil, "/", nil, 1 << 19 | 1 << 14 /* MS_SLAVE | MS_REC */, nil), "separate mounts", "/")
@@ -108,6 +125,33 @@ final class ExternalLauncher: ContainerLauncher {
 }
 
 extension ExternalLauncher {
+    /// An ordinary user's runtime is called as root of a user namespace that this process holds: there it may mount, and
+    /// find the overlay, without a privilege on the host.
+    ///
+    /// The maps are written by a child that stays outside: `newuidmap` works only from the parent namespace.
+    private func enterUserNamespace() throws(SystemError) {
+        let pipe = try makePipe().take()
+        let reader = SharedFD(owning: pipe.first)
+        let writer = OwnedFD(owning: pipe.second)
+        let parent = getpid()
+        let child = try check(cl_clone3(0, UInt64(SIGCHLD), nil, -1), "clone")
+        if child == 0 {
+            var byte: UInt8 = 0
+            guard cl_read(reader.raw, &byte, 1) == 1 else { _exit(1) }
+            _exit((try? writeIDMaps(parent, users: config.userMap, groups: config.groupMap)) == nil ? 1 : 0)
+        }
+        let unshared = cl_unshare(0x1000_0000 /* CLONE_NEWUSER */)
+        if unshared == 0 { try? writer.fd.writeAll([1]) }
+        close(writer)
+        let status = try waitForProcess(child)?.status ?? .exited(1)
+        try check(unshared, "make user namespace")
+        if status != .exited(0) {
+            throw SystemError(.notPermitted, "map ids of user namespace (see /etc/subuid, /etc/subgid)")
+        }
+        try check(cl_setresgid(0, 0, 0), "set gid")
+        try check(cl_setresuid(0, 0, 0), "set uid")
+    }
+
     private func readPid() throws(LaunchFailure) -> Int32 {
         guard let text = try? FD.cwd.readText(pidFile, limit: 64), let pid = Int32(text.filter(\.isNumber)), pid > 0 else {
             throw LaunchFailure("\(config.runtime) create: it left no pid file")
@@ -141,7 +185,8 @@ extension ExternalLauncher {
         var record = CgroupRecord()
         for line in text.split(separator: "\n") {
             let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            guard fields.count == 3, fields[2] != "/" else { continue }
+            // One that does not name the container is shared with others: never ours to kill or freeze.
+            guard fields.count == 3, fields[2].split(separator: "/").last?.contains(config.id) == true else { continue }
             let name = String(fields[1])
             let hierarchy = name.isEmpty ? host.unified : host.legacy.first { $0.name == name }
             guard let hierarchy else { continue }

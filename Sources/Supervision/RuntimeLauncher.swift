@@ -56,6 +56,7 @@ final class RuntimeLauncher: ContainerLauncher {
         request.standardOutput = stdio.output.fd
         request.standardError = stdio.error.fd
         request.gate = .socket
+        request.blocksSignals = config.initProcess
         return request
     }
 

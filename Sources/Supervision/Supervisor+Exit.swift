@@ -53,10 +53,18 @@ extension Supervisor {
             restartCount: backOff.count, error: failure.text, manuallyStopped: manuallyStopped)
         // A restart that fails is the end of the run before it, told by its error.
         exit.startedAt = record.startedAt
+        if exit.startedAt == 0, !config.autoRemove, let before = try? ExitRecord.load(from: directory.fd) {
+            exit.startedAt = before.startedAt
+        }
         discardContainer()
         nextRun = nil
+        // Before it is told: who hears of it and looks finds it.
+        record.finishedAt = exit.finishedAt
+        record.exitCode = Int64(exit.exitCode)
+        saveRecord(exit)
+        setPhase(config.autoRemove ? .removing : .exited)
         broadcast(.failed(exitCode: failure.exitCode, text: failure.text))
-        windUp(exit)
+        windUp(exit, isSaved: true)
     }
 
     /// Nobody wants the created container any more.
@@ -85,14 +93,16 @@ extension Supervisor {
     }
 
     /// Writes down how it ended, then lets the output run out.
-    private func windUp(_ exit: ExitRecord) {
+    private func windUp(_ exit: ExitRecord, isSaved: Bool = false) {
         lastExit = exit
         record.finishedAt = exit.finishedAt
         record.exitCode = Int64(exit.exitCode)
         stage = .draining
         if nextRun == nil {
-            saveRecord(exit)
-            setPhase(config.autoRemove ? .removing : .exited)
+            if !isSaved {
+                saveRecord(exit)
+                setPhase(config.autoRemove ? .removing : .exited)
+            }
         } else {
             setPhase(.restarting)
             // Slow clients of this run may not hold up the next one for ever.

@@ -133,6 +133,7 @@ package final class Supervisor {
     func start() {
         guard stage == .created else { return }
         // The record of the run before goes first: from here on its absence says that an end was not seen.
+        let before = config.autoRemove ? nil : try? ExitRecord.load(from: directory.fd)
         _ = cl_unlinkat(directory.raw, ContainerFiles.exitRecord, 0)
         record.startedAt = wallClockNanoseconds()
         startedMonotonic = monotonicNanoseconds()
@@ -140,7 +141,8 @@ package final class Supervisor {
         do throws(LaunchFailure) {
             try launcher.start()
         } catch {
-            record.startedAt = 0
+            // It counts as ended, not as made, when an earlier run was started.
+            record.startedAt = before?.startedAt ?? 0
             fail(error)
             return
         }
