@@ -111,7 +111,7 @@ struct RequestTests {
         ]
         definition.devices = [try DeviceRequest(option: "/dev/a:/dev/b:r")]
         definition.network = .container("x")
-        definition.userNamespace = .keepID
+        definition.userNamespace = .keepID(uid: 5, gid: nil)
         definition.security = try SecurityOptions(options: ["seccomp=p", "label=disable", "mask=/a"]) {
             (_) throws(EngineError) in "{}"
         }

@@ -260,7 +260,7 @@ struct SpecTests {
 
 struct UserNamespaceTests {
     @Test func keepIDMapsTheUserToThemselves() {
-        let mapping = UserNamespacePlan.keeping(1000, [IDRange(start: 100_000, count: 65536)])
+        let mapping = UserNamespacePlan.keeping(1000, as: 1000, [IDRange(start: 100_000, count: 65536)])
         #expect(
             mapping == [
                 LinuxIDMapping(containerID: 0, hostID: 100_000, size: 1000),
@@ -268,7 +268,7 @@ struct UserNamespaceTests {
                 LinuxIDMapping(containerID: 1001, hostID: 101_000, size: 64536),
             ])
         #expect(
-            UserNamespacePlan.keeping(0, [IDRange(start: 5, count: 10)]).first
+            UserNamespacePlan.keeping(0, as: 0, [IDRange(start: 5, count: 10)]).first
                 == LinuxIDMapping(containerID: 0, hostID: 0, size: 1))
     }
 

@@ -272,7 +272,8 @@ struct ExecCommand {
             }
             try session.engine.exec(name, request)
         } catch {
-            throw CommandError(error)
+            // 126 where the command could not be invoked, as for `run`; 1 for what was wrong before.
+            throw CommandError(error.description, status: error.exitCode == 126 ? 126 : 1)
         }
     }
 }

@@ -24,9 +24,10 @@ struct RunOptions {
     }
 
     private func readIdentity(into request: inout ContainerRequest) throws(EngineError) {
-        // Docker shows names with a slash before them, and takes them so.
+        // Docker shows names with a slash before them, and takes them so. A slash alone is no name.
         let name = arguments.string("name")
-        request.definition.name = name.utf8.first == UInt8(ascii: "/") ? String(name.dropFirst()) : name
+        request.definition.name =
+            name.utf8.first == UInt8(ascii: "/") && name.utf8.count > 1 ? String(name.dropFirst()) : name
         request.definition.hostname = arguments.string("hostname")
         request.definition.domainname = arguments.string("domainname")
         for path in arguments.strings("label-file") {
@@ -102,6 +103,7 @@ struct RunOptions {
         definition.ipc = try NamespaceOption.ipc(arguments.string("ipc"))
         definition.uts = try NamespaceOption.uts(arguments.string("uts"))
         definition.userNamespace = try UserNamespaceMode(option: arguments.string("userns"))
+        definition.cgroup = try NamespaceOption.cgroup(arguments.string("cgroupns"))
         definition.cgroupParent = arguments.string("cgroup-parent")
         definition.runtime = arguments.string("runtime")
     }

@@ -93,8 +93,3 @@ struct SystemCheckCommand {
         return findings.contains { $0.isFatal && !$0.isGood } ? 1 : 0
     }
 }
-
-/// Names for completion; failures mean no candidates.
-enum CompletionNames {
-    static func candidates(_ source: CompletionSource, _ prefix: String) -> [Candidate] { [] }
-}

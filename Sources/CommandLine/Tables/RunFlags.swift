@@ -55,7 +55,7 @@ enum RunFlags {
             .list("env-file", nil, "Read environment variables from a file, one a line", completion: .file),
             .string("workdir", "w", "Directory in which the command starts"),
             .string("user", "u", "User who runs the command, as name or ID, with :group to set the group too"),
-            .list("group-add", nil, "Further group of the user, by name or ID"),
+            .list("group-add", nil, "Further group of the user, by name or ID; keep-groups keeps the caller's"),
             .string("entrypoint", nil, "Program to run in place of the image's entry point"),
             .bool("init", nil, "Run a small init as process 1, which passes signals on and reaps orphans"),
             .bool("interactive", "i", "Keep standard input open even when nobody is attached"),
@@ -97,10 +97,11 @@ enum RunFlags {
             .string(
                 "ipc", nil, "IPC namespace: none, private, shareable, host or container:NAME",
                 completion: .values(["none", "private", "shareable", "host", "container:"])),
-            .string("uts", nil, "UTS namespace: host", completion: .values(["host"])),
+            .string("uts", nil, "UTS namespace: host or container:NAME", completion: .values(["host", "container:"])),
             .string(
-                "userns", nil, "User namespace: host, keep-id or auto",
+                "userns", nil, "User namespace: host, keep-id[:uid=UID,gid=GID] or auto[:size=NUMBER]",
                 completion: .values(["host", "keep-id", "auto"])),
+            .string("cgroupns", nil, "Cgroup namespace: host or private", completion: .values(["host", "private"])),
             .string("cgroup-parent", nil, "Cgroup below which the container's is made"),
             .string("runtime", nil, "OCI runtime to use, by name or path", completion: .file),
         ]
@@ -155,7 +156,7 @@ enum RunFlags {
     @Sendable static func unsupported() -> [Flag] {
         Flag.unsupported(
             values: """
-                add-host arch attach/a authfile blkio-weight-device cert-dir cgroup-conf cgroupns cgroups chrootdirs
+                add-host arch attach/a authfile blkio-weight-device cert-dir cgroup-conf cgroups chrootdirs
                 conmon-pidfile cpu-count cpu-percent creds decryption-key device-cgroup-rule device-read-bps
                 device-read-iops device-write-bps device-write-iops dns dns-opt dns-option dns-search env-merge expose
                 gidmap gpus group-entry health-cmd health-interval health-log-destination health-max-log-count

@@ -12,6 +12,11 @@ struct ContainerPlan {
     var layers: [String]
     var user: ResolvedUser
     var hasUserNamespace: Bool
+    /// The ids of that namespace.
+    var users: [LinuxIDMapping] = []
+    var groups: [LinuxIDMapping] = []
+    /// Path of an external runtime; empty: ours.
+    var runtime = ""
 }
 
 extension Engine {
@@ -20,17 +25,21 @@ extension Engine {
     /// - Parameters:
     ///   - layers: of the image, top first.
     ///   - upper: the container's writable layer, whose /etc/passwd counts too; nil for a new container.
+    ///   - starting: the plan is for now: containers whose namespaces are joined must run.
     func plan(
-        _ definition: ContainerDefinition, layers: [String], upper: String? = nil
+        _ definition: ContainerDefinition, layers: [String], upper: String? = nil, starting: Bool
     ) throws(EngineError) -> ContainerPlan {
+        let joined = try joinedNamespaces(of: definition, starting: starting)
+        let definition = joined.definition
         let user = try resolveUser(definition, layers: upper.map { [$0] + layers } ?? layers)
         var inputs = SpecInputs(definition: definition, user: user, host: host)
         inputs.directory = roots.container(definition.id)
         inputs.runtimeProgram = runtimeProgram
-        let namespace = try userNamespace(definition)
+        let namespace = try userNamespace(joined.owner ?? definition)
         inputs.uidMappings = namespace.users
         inputs.gidMappings = namespace.groups
-        inputs.joined = try joinedProcesses(definition)
+        inputs.joined = joined.processes
+        inputs.joinedUserNamespace = joined.userNamespace
         inputs.files = try networkFiles(definition)
         inputs.mounts = try bindMounts(definition)
         inputs.devices = try DeviceBinder.bind(definition.devices, privileged: definition.privileged)
@@ -38,7 +47,11 @@ extension Engine {
         let bounding = try SpecBuilder(inputs).boundingSet()
         inputs.seccomp = try seccomp(definition, bounding)
         let spec = try SpecBuilder(inputs).build()
-        return ContainerPlan(spec: spec, layers: layers, user: user, hasUserNamespace: !namespace.users.isEmpty)
+        var plan = ContainerPlan(spec: spec, layers: layers, user: user, hasUserNamespace: !namespace.users.isEmpty)
+        plan.users = namespace.users
+        plan.groups = namespace.groups
+        if !definition.runtime.isEmpty { plan.runtime = try externalRuntime(definition) }
+        return plan
     }
 
     // MARK: Identity
@@ -80,41 +93,16 @@ extension Engine {
         switch definition.userNamespace {
         case .default, .host:
             return host.isRootless ? try .rootless(uid: host.uid, gid: host.gid) : .host
-        case .keepID:
+        case .keepID(let uid, let gid):
             if !host.isRootless { throw .invalid("--userns=keep-id is only for users other than root") }
-            return try .keepID(uid: host.uid, gid: host.gid)
-        case .auto:
+            return try .keepID(uid: host.uid, gid: host.gid, insideUID: uid, insideGID: gid)
+        case .auto(let size):
             if host.isRootless { throw .notSupported("--userns=auto for users other than root: use keep-id") }
-            return .automatic(slot: definition.userNamespaceSlot)
+            return .automatic(slot: definition.userNamespaceSlot, size: size)
         }
     }
 
-    // MARK: Namespaces of others
-
-    private func joinedProcesses(
-        _ definition: ContainerDefinition
-    ) throws(EngineError) -> [SpecInputs.NamespaceKind: Int32] {
-        var result: [SpecInputs.NamespaceKind: Int32] = [:]
-        let modes: [(SpecInputs.NamespaceKind, NamespaceMode)] = [
-            (.network, definition.network), (.pid, definition.pid), (.ipc, definition.ipc), (.uts, definition.uts),
-        ]
-        // A created container may refer to one that is not up yet; a start may not.
-        let isStarting = FD.cwd.exists(roots.container(definition.id))
-        for (kind, mode) in modes {
-            guard case .container(let id) = mode else { continue }
-            let other = try container(id)
-            guard other.isAlive, other.observation.pid > 0 else {
-                if isStarting {
-                    throw EngineError(
-                        .conflict,
-                        sentence: "cannot join \(kind.rawValue) namespace of a non running container: \(other.id)")
-                }
-                continue
-            }
-            result[kind] = other.observation.pid
-        }
-        return result
-    }
+    // MARK: Files
 
     /// A container that shares the network of another shares its name and address files too.
     private func networkFiles(

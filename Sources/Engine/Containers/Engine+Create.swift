@@ -17,27 +17,30 @@ extension Engine {
     /// - Returns: the definition with its id.
     /// - Throws: exit code 125, with Docker's sentences for a name in use and a missing image.
     public func create(_ request: ContainerRequest) throws(EngineError) -> ContainerDefinition {
-        try create(request, id: ContainerNames.identifier())
+        try create(request, id: ContainerNames.identifier(), starting: false)
     }
 
-    func create(_ request: ContainerRequest, id: String) throws(EngineError) -> ContainerDefinition {
+    /// - Parameters:
+    ///   - id: what it will be called.
+    ///   - starting: it is started at once, so containers whose namespaces it joins must run.
+    func create(_ request: ContainerRequest, id: String, starting: Bool) throws(EngineError) -> ContainerDefinition {
         let store = try self.store()
         let image = try image(for: request)
         if !request.definition.name.isEmpty { try ContainerNames.check(request.definition.name) }
         var request = request
         // keep-id without --user runs as the caller: that is what it is for.
-        if request.definition.userNamespace == .keepID, request.definition.user.isEmpty {
-            request.definition.user = "\(host.uid):\(host.gid)"
+        if case .keepID(let uid, let gid) = request.definition.userNamespace, request.definition.user.isEmpty {
+            request.definition.user = "\(uid ?? host.uid):\(gid ?? host.gid)"
         }
         var definition = try request.complete(
             id: id, name: request.definition.name, imageID: image.id, image: image.config)
         definition.platform = image.platform
         definition.createdAt = wallClockNanoseconds()
-        if definition.userNamespace == .auto { definition.userNamespaceSlot = try freeSlot() }
+        if case .auto = definition.userNamespace { definition.userNamespaceSlot = try freeSlot() }
         try resolveJoins(&definition)
         let newVolumes = nameVolumes(&definition)
         // Everything that can be refused is refused before anything exists.
-        let plan = try plan(definition, layers: image.layers)
+        let plan = try plan(definition, layers: image.layers, starting: starting)
         try insert(&definition, newVolumes, store)
         do throws(EngineError) {
             try materialize(definition, plan)

@@ -34,7 +34,7 @@ extension Engine {
         case .running, .stopping: break
         default: throw EngineError(.conflict, sentence: "container \(view.id) is not running", exitCode: 1)
         }
-        var arguments = ["berth-runtime", "--root", roots.runtimeState, "exec"]
+        var arguments = ["exec"]
         if request.detach { arguments.append("--detach") }
         // Another user has other groups, which runc's flags can only add to: then the whole process is given.
         let document = request.user.isEmpty ? nil : try processFile(view, request)
@@ -48,9 +48,15 @@ extension Engine {
                 let null = try FD.cwd.open("/dev/null", .readOnly)
                 try check(cl_dup3(null.raw, 0, 0), "replace standard input")
             }
+        } catch {
+            throw EngineError("replace", "standard input", error)
+        }
+        if !view.definition.runtime.isEmpty { try execExternally(view, request, arguments) }
+        do throws(SystemError) {
             let program = protectedRuntime()
             throw execute(
-                runtimeProgram, executable: program?.fd, arguments: arguments, environment: currentEnvironment())
+                runtimeProgram, executable: program?.fd,
+                arguments: ["berth-runtime", "--root", roots.runtimeState] + arguments, environment: currentEnvironment())
         } catch {
             throw EngineError("execute", runtimeProgram, error)
         }
@@ -80,8 +86,14 @@ extension Engine {
     private func processFile(_ view: ContainerView, _ request: ExecRequest) throws(EngineError) -> SharedFD {
         let store = try self.store()
         let layers = try stored { () throws(StoreError) in try store.layerDirectories(container: view.id) }
-        let user = try users(of: [roots.container(view.id) + "/upper"] + layers, needed: request.user).resolve(
-            request.user)
+        let user: ResolvedUser
+        do throws(EngineError) {
+            let database = try users(of: [roots.container(view.id) + "/upper"] + layers, needed: request.user)
+            user = try database.resolve(request.user)
+        } catch {
+            // Docker: the command could not be invoked.
+            throw EngineError(error.code, error.operation, error.object, cause: error.cause, exitCode: 126)
+        }
         let spec = try during("read specification of container", view.id) { () throws(SystemError) in
             try FD.cwd.readFile(roots.container(view.id) + "/" + ContainerFiles.specification)
         }

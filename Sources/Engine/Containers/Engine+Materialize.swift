@@ -78,7 +78,11 @@ extension Engine {
         config.autoRemove = definition.autoRemove
         config.initProcess = definition.`init`
         config.ownUserNamespace = plan.hasUserNamespace
-        config.runtime = definition.runtime
+        config.runtime = plan.runtime
+        if !plan.runtime.isEmpty, host.isRootless {
+            config.userMap = plan.users.map(idMapping)
+            config.groupMap = plan.groups.map(idMapping)
+        }
         config.detachKeys = definition.detachKeys
         return config
     }

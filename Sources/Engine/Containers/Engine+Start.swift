@@ -17,7 +17,7 @@ extension Engine {
         let id = ContainerNames.identifier()
         // Its program is loaded by the other processor while this one asks the database.
         let connection = try launch(id)
-        let definition = try create(request, id: id)
+        let definition = try create(request, id: id, starting: true)
         do throws(EngineError) {
             try controlled { () throws(ControlError) in try connection.create() }
         } catch {
@@ -46,13 +46,14 @@ extension Engine {
         let store = try self.store()
         // Again from the definition: other containers' processes, the host's limits and the image's users may have changed.
         let layers = try stored { () throws(StoreError) in try store.layerDirectories(container: definition.id) }
-        let plan = try plan(definition, layers: layers, upper: roots.container(definition.id) + "/upper")
+        let plan = try plan(definition, layers: layers, upper: roots.container(definition.id) + "/upper", starting: true)
         try materialize(definition, plan.withLayers(layers))
         try controlled { () throws(ControlError) in try connection.create() }
         return StartingContainer(definition: definition, connection: connection)
     }
 
-    /// Runs `berth-runtime supervise`, which waits until the container's files are written; from a read-only view of its file where we may make one (CVE-2019-5736).
+    /// Runs `berth-runtime supervise`, which waits until the container's files are written; from a read-only view of its
+    /// file where we may make one (CVE-2019-5736).
     private func launch(_ id: String) throws(EngineError) -> SupervisorConnection {
         try roots.prepare()
         var launch = SupervisorLaunch(program: runtimeProgram, store: roots.store, run: roots.run, id: id)

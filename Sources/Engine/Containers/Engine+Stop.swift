@@ -1,4 +1,5 @@
 import CLinux
+import Cgroups
 import Control
 import Glibc
 import Linux
@@ -107,7 +108,19 @@ extension Engine {
             throw EngineError(.conflict, sentence: "container \(view.id) is already paused")
         }
         let connection = try runningConnection(view, "pause")
+        if host.isRootless { try requireFreezer(view) }
         try controlled { () throws(ControlError) in try connection.pause() }
+    }
+
+    /// A container of a user who had no delegated cgroup when it was started has none that could be frozen.
+    private func requireFreezer(_ view: ContainerView) throws(EngineError) {
+        let text = (try? FD.cwd.readText("/proc/\(view.observation.pid)/cgroup", limit: 65536)) ?? ""
+        if text.contains(view.id) { return }
+        let fix = (try? CgroupHost.detect()).map { Cgroup.freezerFix(host: $0) } ?? ""
+        throw EngineError(
+            .permission,
+            sentence: "cannot pause container \(view.name): it has no cgroup, because none is delegated to you; type: "
+                + "\(fix), and start the container again from that shell")
     }
 
     public func unpause(_ text: String) throws(EngineError) {
@@ -196,6 +209,7 @@ extension Engine {
             try? process.fd.sendSignal(SIGKILL)
             try awaitEnd(of: process.fd, milliseconds: 10_000)
         }
+        deleteExternally(view.definition)
         deleteRuntimeState(view.id)
     }
 

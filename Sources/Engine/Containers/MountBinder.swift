@@ -65,23 +65,19 @@ extension Engine {
         }
     }
 
-    /// The path must exist inside the volume without a link on the way (CVE-2023-3676 class); the runtime resolves it
-    /// again by descriptor when it mounts.
+    /// The path must exist and lead nowhere out of the volume (CVE-2023-3676 class); the runtime resolves it again by
+    /// descriptor when it mounts, and that is the one that counts.
     private func checkSubpath(_ mount: MountDefinition, _ path: String) throws(EngineError) {
         try during("use volume-subpath", mount.subpath) { () throws(SystemError) in
             let root = try FD.cwd.open(path, [.path, .directory])
-            _ = try root.fd.open(mount.subpath, .path, resolve: [.beneath, .noSymlinks, .noMagicLinks])
+            _ = try root.fd.open(mount.subpath, .path, resolve: [.beneath, .noMagicLinks])
         }
     }
 
     /// An empty volume gets what the image has at its place (Docker's copy-up), by way of a sibling directory that is
     /// renamed over it: killed half-way it is still empty.
     private func fillVolume(_ mount: MountDefinition, _ path: String, _ plan: ContainerPlan) throws(EngineError) {
-        let entries = try during("read volume", mount.source) { () throws(SystemError) in
-            let directory = try FD.cwd.open(path, [.readOnly, .directory, .noFollow])
-            return try directoryEntries(directory.fd).count
-        }
-        if entries > 0 { return }
+        if try VolumeContent.isFilled(path, unreadableIs: host.isRootless ? false : nil) { return }
         if host.isRootless, plan.hasUserNamespace {
             try runInUserNamespace(["fill-volume", path, mount.target] + plan.layers)
             return
@@ -101,10 +97,24 @@ extension Engine {
 
 /// Work on the content of volumes, by descriptors only.
 public enum VolumeContent {
-    /// Copies what layers have at `target` into an empty directory.
+    /// Whether there is anything in a volume.
+    ///
+    /// - Parameter answer: for a directory we may not read, which then belongs to a user of containers; nil: an error.
+    static func isFilled(_ path: String, unreadableIs answer: Bool?) throws(EngineError) -> Bool {
+        do throws(SystemError) {
+            let directory = try FD.cwd.open(path, [.readOnly, .directory, .noFollow])
+            return try !directoryEntries(directory.fd).isEmpty
+        } catch {
+            if let answer, error.errno == .accessDenied { return answer }
+            throw EngineError("read volume", path, error)
+        }
+    }
+
+    /// Copies what layers have at `target` into a directory, if that is empty.
     ///
     /// - Throws: `.system`; nothing is changed then.
     public static func fill(_ path: String, from layers: [String], at target: String) throws(EngineError) {
+        if try isFilled(path, unreadableIs: nil) { return }
         try during("copy image content to volume", path) { () throws(SystemError) in
             let tree = try LayeredTree(layers: layers)
             guard case .directory(let source)? = try tree.find(target) else { return }

@@ -154,7 +154,12 @@ extension ContainerDefinition {
         case "ipc": ipc = NamespaceMode(text: try parser.string()) ?? .private
         case "uts": uts = NamespaceMode(text: try parser.string()) ?? .private
         case "cgroup": cgroup = NamespaceMode(text: try parser.string()) ?? .private
-        case "userNamespace": userNamespace = UserNamespaceMode(stored: try parser.string())
+        case "userNamespace":
+            // A newer version's mode must not turn into the host's ids.
+            guard let mode = try? UserNamespaceMode(option: try parser.string()) else {
+                throw parser.failure(.invalidValue, "unknown user namespace mode")
+            }
+            userNamespace = mode
         case "userNamespaceSlot": userNamespaceSlot = try parser.int()
         case "privileged": privileged = try parser.bool()
         case "capAdd": capAdd = try parser.strings()

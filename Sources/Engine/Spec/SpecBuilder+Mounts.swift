@@ -22,7 +22,7 @@ extension SpecBuilder {
             result.append(
                 Mount(
                     destination: file.target, type: "bind", source: file.source,
-                    options: ["bind", access, "nosuid", "nodev", "rprivate"]))
+                    options: ["bind", access, "nosuid", "nodev", "rprivate"] + mappedIDs))
         }
         for device in inputs.devices where bindsDevices {
             result.append(
@@ -64,7 +64,7 @@ extension SpecBuilder {
         var pts = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]
         if hasGroup(5) { pts.append("gid=5") }
         result.append(Mount(destination: "/dev/pts", type: "devpts", source: "devpts", options: pts))
-        result.append(sharedMemory())
+        if let memory = sharedMemory() { result.append(memory) }
         if let queue = messageQueue() { result.append(queue) }
         result.append(sysfs())
         result.append(cgroup())
@@ -78,7 +78,7 @@ extension SpecBuilder {
     }
 
     /// A shared IPC namespace shares /dev/shm too: POSIX and System V shared memory belong together.
-    private func sharedMemory() -> Mount {
+    private func sharedMemory() -> Mount? {
         let flags = ["nosuid", "noexec", "nodev"]
         switch definition.ipc {
         case .host:
@@ -90,6 +90,7 @@ extension SpecBuilder {
                     destination: "/dev/shm", type: "bind", source: "/proc/\(pid)/root/dev/shm",
                     options: ["bind"] + flags + ["rprivate"])
             }
+        case .none: return nil
         default: break
         }
         return Mount(
@@ -143,11 +144,16 @@ extension SpecBuilder {
             // What is in a volume came from containers: it shall not act as setuid or device on others.
             if !mount.options.contains("suid") { options.append("nosuid") }
             if !mount.options.contains("dev") { options.append("nodev") }
+            options += mappedIDs
         }
         options += mount.options.filter { $0 != "suid" && $0 != "dev" && $0 != "exec" }
         if !mount.subpath.isEmpty { options.append("subpath=" + mount.subpath) }
         return Mount(destination: mount.target, type: "bind", source: bound.source, options: options)
     }
+
+    /// What is the engine's own and shared by containers holds the ids that are seen inside, whatever ids a container has
+    /// on the host (idmapped mounts, Linux 5.12). A bind of the host's keeps the host's ids.
+    private var mappedIDs: [String] { definition.userNamespaceSlot == nil ? [] : ["idmap"] }
 
     private func temporary(_ mount: MountDefinition) -> Mount {
         var options: [String] = []

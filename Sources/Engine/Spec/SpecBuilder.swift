@@ -13,8 +13,10 @@ public struct SpecBuilder {
     public func build() throws(EngineError) -> Spec {
         let capabilities = try self.capabilities()
         var linux = LinuxSpec()
-        linux.uidMappings = inputs.uidMappings
-        linux.gidMappings = inputs.gidMappings
+        if inputs.joinedUserNamespace == nil, !inputs.isUserNamespaceGiven {
+            linux.uidMappings = inputs.uidMappings
+            linux.gidMappings = inputs.gidMappings
+        }
         linux.namespaces = namespaces()
         linux.sysctl = try sysctls()
         linux.devices = deviceNodes()
@@ -25,7 +27,8 @@ public struct SpecBuilder {
         linux.maskedPaths = maskedPaths()
         linux.readonlyPaths = readonlyPaths()
         var spec = Spec()
-        spec.ociVersion = Spec.version
+        // Nothing newer is asked of other runtimes, and some know only 1.0 (crun before 1.9).
+        spec.ociVersion = definition.runtime.isEmpty ? Spec.version : "1.0.2"
         spec.process = try process(capabilities)
         spec.root = Root(path: "rootfs", readonly: definition.readOnlyRoot)
         if ownUTS {
@@ -43,17 +46,21 @@ public struct SpecBuilder {
     // MARK: Namespaces
 
     var ownNetwork: Bool { definition.network == .none || definition.network == .private }
-    var ownIPC: Bool { definition.ipc == .private }
+    var ownIPC: Bool { definition.ipc == .private || definition.ipc == .shareable || definition.ipc == .none }
     var ownUTS: Bool { definition.uts == .private }
     var ownPID: Bool { definition.pid == .private }
 
     private func namespaces() -> [LinuxNamespace] {
         var result = [LinuxNamespace(type: "mount")]
-        if inputs.ownUserNamespace { result.insert(LinuxNamespace(type: "user"), at: 0) }
-        add(&result, "pid", definition.pid, .pid, "pid")
-        add(&result, "network", definition.network, .network, "net")
-        add(&result, "ipc", definition.ipc, .ipc, "ipc")
-        add(&result, "uts", definition.uts, .uts, "uts")
+        if let pid = inputs.joinedUserNamespace {
+            result.insert(LinuxNamespace(type: "user", path: "/proc/\(pid)/ns/user"), at: 0)
+        } else if inputs.ownUserNamespace, !inputs.isUserNamespaceGiven {
+            result.insert(LinuxNamespace(type: "user"), at: 0)
+        }
+        add(&result, "pid", definition.pid, .pid)
+        add(&result, "network", definition.network, .network)
+        add(&result, "ipc", definition.ipc, .ipc)
+        add(&result, "uts", definition.uts, .uts)
         if definition.cgroup != .host { result.append(LinuxNamespace(type: "cgroup")) }
         // Other runtimes may not know it: runc does since 1.2.
         if inputs.host.hasTimeNamespace, definition.runtime.isEmpty { result.append(LinuxNamespace(type: "time")) }
@@ -61,15 +68,15 @@ public struct SpecBuilder {
     }
 
     private func add(
-        _ result: inout [LinuxNamespace], _ type: String, _ mode: NamespaceMode, _ kind: SpecInputs.NamespaceKind,
-        _ file: String
+        _ result: inout [LinuxNamespace], _ type: String, _ mode: NamespaceMode, _ kind: SpecInputs.NamespaceKind
     ) {
         switch mode {
         case .host: return
-        case .container:
-            guard let pid = inputs.joined[kind] else { return }
-            result.append(LinuxNamespace(type: type, path: "/proc/\(pid)/ns/\(file)"))
-        case .private, .none: result.append(LinuxNamespace(type: type))
+        case .container(let id):
+            // Without a process to join (`create` before the other runs) never the host's: no runtime finds this path.
+            let process = inputs.joined[kind].map { "/proc/\($0)" } ?? "/nonexistent/\(id)"
+            result.append(LinuxNamespace(type: type, path: "\(process)/ns/\(kind.file)"))
+        case .private, .shareable, .none: result.append(LinuxNamespace(type: type))
         }
     }
 
@@ -102,6 +109,8 @@ public struct SpecBuilder {
             }
             return definition.cgroupParent + "/" + definition.id
         }
+        // Without a path of ours a runtime that may not make cgroups goes on without (runc's rootless rule).
+        if inputs.isUserNamespaceGiven { return "" }
         // A relative path goes under the caller's own delegated cgroup.
         return inputs.host.isRootless ? definition.id : "/berth/" + definition.id
     }
@@ -152,8 +161,12 @@ public struct SpecBuilder {
         }
     }
 
-    /// sysfs can only be mounted by who owns the network namespace.
-    var bindsSysfs: Bool { inputs.ownUserNamespace && !ownNetwork }
+    /// sysfs can only be mounted by who owns the network namespace; who joined the owner's user namespace does.
+    var bindsSysfs: Bool { inputs.ownUserNamespace && !ownNetwork && !joinsOwner(.network) }
     /// procfs can only be mounted by who owns the pid namespace.
-    var bindsProcfs: Bool { inputs.ownUserNamespace && !ownPID }
+    var bindsProcfs: Bool { inputs.ownUserNamespace && !ownPID && !joinsOwner(.pid) }
+
+    private func joinsOwner(_ kind: SpecInputs.NamespaceKind) -> Bool {
+        inputs.joinedUserNamespace != nil && inputs.joined[kind] != nil
+    }
 }

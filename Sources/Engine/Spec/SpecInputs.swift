@@ -15,6 +15,8 @@ public struct SpecInputs: Sendable {
     public var devices: [BoundDevice] = []
     /// Host pids of containers whose namespaces are joined, by flag.
     public var joined: [NamespaceKind: Int32] = [:]
+    /// A process whose user namespace is joined, with the ids of the mappings below; nil: a new one, or the host's.
+    public var joinedUserNamespace: Int32?
     /// Empty: the host's user namespace.
     public var uidMappings: [LinuxIDMapping] = []
     public var gidMappings: [LinuxIDMapping] = []
@@ -24,13 +26,23 @@ public struct SpecInputs: Sendable {
     /// Whether limits can be enforced: always for root, by delegation for users.
     public var hasCgroup = true
 
-    public enum NamespaceKind: String, Sendable { case network, pid, ipc, uts }
+    public enum NamespaceKind: String, Sendable {
+        case network, pid, ipc, uts
+
+        /// The file in /proc/PID/ns.
+        var file: String { self == .network ? "net" : rawValue }
+        /// Docker's word for it in messages.
+        var word: String { self == .network ? rawValue : rawValue.uppercased() }
+    }
 
     public init(definition: ContainerDefinition, user: ResolvedUser, host: HostFacts) {
         self.definition = definition
         self.user = user
         self.host = host
     }
+
+    /// The supervisor holds the user namespace and the runtime is called inside it: an external runtime of a user.
+    public var isUserNamespaceGiven: Bool { host.isRootless && !definition.runtime.isEmpty }
 
     /// The container runs in a user namespace that is not ours.
     var ownUserNamespace: Bool { !uidMappings.isEmpty }

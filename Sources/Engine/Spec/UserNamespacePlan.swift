@@ -24,19 +24,23 @@ public struct UserNamespacePlan: Sendable, Hashable {
         return UserNamespacePlan(users: sequence(uid, ranges.users), groups: sequence(gid, ranges.groups))
     }
 
-    /// `--userns=keep-id`: the user's own id is the same inside and outside.
-    public static func keepID(uid: UInt32, gid: UInt32) throws(EngineError) -> UserNamespacePlan {
+    /// `--userns=keep-id`: the user's own ids are the same inside and outside, or the ones that were asked for.
+    public static func keepID(
+        uid: UInt32, gid: UInt32, insideUID: UInt32? = nil, insideGID: UInt32? = nil
+    ) throws(EngineError) -> UserNamespacePlan {
         let ranges = try SubordinateIDs.read(uid: uid)
-        return UserNamespacePlan(users: keeping(uid, ranges.users), groups: keeping(gid, ranges.groups))
+        return UserNamespacePlan(
+            users: keeping(uid, as: insideUID ?? uid, ranges.users),
+            groups: keeping(gid, as: insideGID ?? gid, ranges.groups))
     }
 
     /// How many ranges `--userns=auto` can give out.
     static let slots: Int64 = 16384
 
-    /// `--userns=auto`: 65536 ids from the upper half of what the kernel knows, where no distribution puts users.
-    static func automatic(slot: Int64?) -> UserNamespacePlan {
+    /// `--userns=auto`: up to 65536 ids from the upper half of what the kernel knows, where no distribution puts users.
+    static func automatic(slot: Int64?, size: UInt32) -> UserNamespacePlan {
         let start = UInt32(0x4000_0000) + UInt32(clamping: min(max(slot ?? 0, 0), slots - 1)) * 65536
-        let mapping = [LinuxIDMapping(containerID: 0, hostID: start, size: 65536)]
+        let mapping = [LinuxIDMapping(containerID: 0, hostID: start, size: size)]
         return UserNamespacePlan(users: mapping, groups: mapping)
     }
 
@@ -52,25 +56,25 @@ public struct UserNamespacePlan: Sendable, Hashable {
         return result
     }
 
-    /// The subordinate ids fill 0 to own-1 and own+1 upwards; own is itself.
-    static func keeping(_ own: UInt32, _ ranges: [IDRange]) -> [LinuxIDMapping] {
+    /// The subordinate ids fill the ids inside below and above `inside`, which is the user's own outside.
+    static func keeping(_ own: UInt32, as inside: UInt32, _ ranges: [IDRange]) -> [LinuxIDMapping] {
         var result: [LinuxIDMapping] = []
         var next: UInt32 = 0
         for range in ranges {
             var start = range.start
             var left = range.count
             while left > 0 {
-                if next == own { next += 1 }
+                if next == inside { next += 1 }
                 let (end, overflow) = next.addingReportingOverflow(left)
-                if overflow { return result + [LinuxIDMapping(containerID: own, hostID: own, size: 1)] }
-                let size = next < own && end > own ? own - next : left
+                if overflow { return result + [LinuxIDMapping(containerID: inside, hostID: own, size: 1)] }
+                let size = next < inside && end > inside ? inside - next : left
                 result.append(LinuxIDMapping(containerID: next, hostID: start, size: size))
                 next += size
                 start += size
                 left -= size
             }
         }
-        result.append(LinuxIDMapping(containerID: own, hostID: own, size: 1))
+        result.append(LinuxIDMapping(containerID: inside, hostID: own, size: 1))
         return result.sorted { $0.containerID < $1.containerID }
     }
 }

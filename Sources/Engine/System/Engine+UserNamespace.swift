@@ -82,7 +82,7 @@ extension Engine {
         }
     }
 
-    private func idMapping(_ mapping: LinuxIDMapping) -> IDMapping {
+    func idMapping(_ mapping: LinuxIDMapping) -> IDMapping {
         IDMapping(inside: mapping.containerID, outside: mapping.hostID, count: mapping.size)
     }
 
