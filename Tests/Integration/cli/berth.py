@@ -78,7 +78,8 @@ class Berth:
         for name in unset:
             environment.pop(name, None)
         if os.geteuid() != self.who.uid:
-            keywords |= {"user": self.who.uid, "group": self.who.gid, "extra_groups": []}
+            keywords |= {"user": self.who.uid, "group": self.who.gid}
+            keywords.setdefault("extra_groups", [])
         keywords.setdefault("cwd", "/")
         keywords.setdefault("stdin", subprocess.DEVNULL)
         return subprocess.Popen(command, env=environment, **keywords)
@@ -121,9 +122,9 @@ class Berth:
         """`run -d`; returns the id."""
         return self.ok("run", "-d", "--network", "none", *args, **keywords).text
 
-    def up(self, *flags, command=("sleep", "1000"), image=None):
+    def up(self, *flags, command=("sleep", "1000"), image=None, **keywords):
         """A container that runs until it is told to end."""
-        return self.detached(*flags, image or self.image, *command)
+        return self.detached(*flags, image or self.image, *command, **keywords)
 
     # What it knows
 

@@ -87,16 +87,3 @@ def place(suite, who):
     os.chown(path, who.uid, who.gid)
     yield path
     shutil.rmtree(path, ignore_errors=True)
-
-
-def pytest_collection_modifyitems(items):
-    """Marks what `open.tsv` lists: known differences that are not mended yet. A row without its test any more is an error."""
-    here = pathlib.Path(__file__).parent
-    rows = [line.split("\t", 1) for line in (here / "open.tsv").read_text().splitlines() if line]
-    for item in items:
-        if item.path.parent != here:
-            continue
-        name = f"{item.path.name}::{item.name}"
-        for test, reason in rows:
-            if name == test or name.startswith(test + "["):
-                item.add_marker(pytest.mark.xfail(reason=reason, strict=False))

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from host import fields, status_fields, wait_for
+from host import fields, mount_on, parse_mountinfo, status_fields, wait_for
 from spec import CAPABILITIES, capability_mask
 
 DEFAULT = "CHOWN DAC_OVERRIDE FSETID FOWNER SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL".split()
@@ -165,12 +165,33 @@ def test_unmasked_paths(berth):
 
 
 def test_privileged(berth):
-    script = "grep -E 'Seccomp:|CapEff' /proc/self/status; mount -t tmpfs x /mnt 2>/dev/null || mkdir -p /mnt && mount -t tmpfs x /mnt && echo mounted; grep -c ' /proc/kcore ' /proc/self/mountinfo"
+    script = "grep -E 'Seccomp:|CapEff' /proc/self/status; mkdir -p /mnt; mount -t tmpfs x /mnt && echo mounted; cat /proc/self/mountinfo"
     out = berth.sh("--privileged", script).check().out
     status = status_fields(out)
     assert status["Seccomp"] == "0"
     assert int(status["CapEff"], 16) & capability_mask(["SYS_ADMIN", "NET_ADMIN", "SYS_MODULE"]) == capability_mask(["SYS_ADMIN", "NET_ADMIN", "SYS_MODULE"])
-    assert "mounted" in out and out.rstrip().endswith("0")
+    assert "mounted" in out
+    assert " /proc/kcore " not in out and " /proc/sys " not in out
+    mounts = parse_mountinfo("\n".join(line for line in out.splitlines() if " - " in line))
+    sysfs = [mount for mount in mounts if mount.target == "/sys"]
+    assert sysfs and "rw" in sysfs[-1].options
+
+
+def cgroup_mounts(berth, *flags):
+    text = berth.run(*flags, "test", "cat", "/proc/self/mountinfo").check().out
+    return [mount for mount in parse_mountinfo(text) if mount.target.startswith("/sys/fs/cgroup")]
+
+
+def test_privileged_may_write_its_cgroups(root_berth):
+    """Docker: read-write with --privileged, and only the container's own part of the tree."""
+    mounts = cgroup_mounts(root_berth, "--privileged")
+    kinds = [mount for mount in mounts if mount.type in ("cgroup", "cgroup2")]
+    assert kinds and all("rw" in mount.options for mount in mounts)
+    script = "for d in /sys/fs/cgroup/pids /sys/fs/cgroup; do test -e $d/cgroup.procs && mkdir $d/below && rmdir $d/below && echo made && break; done"
+    assert root_berth.sh("--privileged", script).check().text == "made"
+    assert all("ro" in mount.options for mount in cgroup_mounts(root_berth))
+    # With the host's cgroup namespace the host's tree would be given.
+    assert all("ro" in mount.options for mount in cgroup_mounts(root_berth, "--privileged", "--cgroupns", "host"))
 
 
 def test_privileged_has_the_hosts_devices(root_berth):
@@ -235,32 +256,84 @@ def test_the_network_of_the_host(berth):
 
 
 def test_no_network(berth):
-    out = berth.sh("ls /sys/class/net; cat /sys/class/net/lo/operstate; ping -c1 -W1 127.0.0.1 >/dev/null && echo pings").check()
+    out = berth.sh("ls /sys/class/net; cat /sys/class/net/lo/operstate; /init ping").check()
     assert out.lines[0] == "lo"
-    assert "pings" in out.out
+    assert out.lines[-1] == "ok", "ping needs no capability (ping_group_range)"
 
 
 def test_namespaces_of_another_container(berth):
     name = berth.up("--name", "owner", "--ipc", "shareable", "--hostname", "ownershost", "--shm-size", "2m")
-    script = "for n in net pid ipc; do readlink /proc/self/ns/$n; done; ls /proc | grep -c '^[0-9]'; df -k /dev/shm | tail -1 | tr -s ' ' | cut -d' ' -f2"
-    out = berth.call("run", "--rm", "--network", "container:owner", "--pid", f"container:{name}", "--ipc", "container:owner", "test", "sh", "-c", script).check().lines
+    script = "for n in net pid ipc uts; do readlink /proc/self/ns/$n; done; ls /proc | grep -c '^[0-9]'; df -k /dev/shm | tail -1 | tr -s ' ' | cut -d' ' -f2; hostname"
+    joined = [f"--{kind}=container:owner" for kind in ("network", "pid", "ipc", "uts")]
+    out = berth.call("run", "--rm", *joined, "test", "sh", "-c", script).check().lines
     pid = berth.pid(name)
-    assert out[:3] == [os.readlink(f"/proc/{pid}/ns/{kind}") for kind in ("net", "pid", "ipc")]
-    assert int(out[3]) >= 2
-    assert out[4] == "2048"
+    assert out[:4] == [os.readlink(f"/proc/{pid}/ns/{kind}") for kind in ("net", "pid", "ipc", "uts")]
+    assert int(out[4]) >= 2
+    assert out[5:] == ["2048", "ownershost"]
+
+
+def test_shared_memory_of_another_container(berth):
+    """/dev/shm is one mount for both, with the first one's size, and stays as safe as its own."""
+    name = berth.up("--name", "owner", "--ipc", "shareable")
     berth.ok("exec", name, "touch", "/dev/shm/shared")
-    berth.call("run", "--rm", "--network", "none", "--ipc", "container:owner", "test", "test", "-e", "/dev/shm/shared").check()
+    script = "test -e /dev/shm/shared && touch /dev/shm/back; cat /proc/self/mountinfo"
+    text = berth.run("--ipc", "container:owner", "test", "sh", "-c", script).check().out
+    mount = mount_on(text, "/dev/shm")
+    assert mount.type == "tmpfs" and {"nosuid", "nodev", "noexec"} <= mount.options
+    berth.ok("exec", name, "test", "-e", "/dev/shm/back")
+    # What the third joins is the first one's.
+    second = berth.up("--ipc", "container:owner")
+    berth.run("--ipc", f"container:{second}", "test", "test", "-e", "/dev/shm/back").check()
+
+
+@pytest.mark.parametrize("link", ["/proc/1/root", "/"])
+def test_shared_memory_that_is_not(berth, link):
+    """A container that gets rid of its /dev/shm and puts a link there shares nothing of the host by it."""
+    script = f"umount /dev/shm && rmdir /dev/shm && ln -s {link} /dev/shm && echo done; sleep 1000"
+    berth.up("--name", "liar", "--ipc", "shareable", "--privileged", command=("sh", "-c", script))
+    berth.wait_log("liar", "done")
+    berth.run("--ipc", "container:liar", "test", "ls", "/dev/shm").fails(125, "shm")
+
+
+def test_a_container_on_the_hosts_network_is_joined(berth):
+    berth.ok("run", "-d", "--name", "open", "--network", "host", "test", "sleep", "1000")
+    out = berth.ok("run", "--rm", "--network", "container:open", "test", "readlink", "/proc/self/ns/net").text
+    assert out == os.readlink("/proc/self/ns/net")
+
+
+def test_joining_two_containers(berth):
+    berth.up("--name", "one", "--ipc", "shareable")
+    berth.up("--name", "two")
+    result = berth.call("run", "--rm", "--network", "container:two", "--ipc", "container:one", "test", "true")
+    if berth.who.is_root:
+        result.check()
+    else:
+        result.fails(125, "another user namespace", "one container only")
 
 
 def test_joining_what_is_not_there(berth):
     berth.call("run", "--rm", "--network", "container:nosuch", "test", "true").fails(125, "no such container")
-    berth.ok("create", "--name", "still", "--network", "none", "test")
-    berth.run("--pid", "container:still", "test", "true").fails(125, "non running|not running")
+    berth.ok("create", "--name", "still", "--network", "none", "--ipc", "shareable", "test")
+    for kind in ("network", "pid", "ipc", "uts"):
+        flags = [f"--{kind}=container:still"] + ([] if kind == "network" else ["--network=none"])
+        berth.call("run", "--rm", *flags, "test", "true").fails(125, f"cannot join {kind} namespace of a non running container")
     name = berth.up()
-    berth.run("--ipc", f"container:{name}", "test", "true").fails(125, "non-shareable|shareable")
+    berth.run("--ipc", f"container:{name}", "test", "true").fails(125, "non-shareable IPC")
+    berth.run("--ipc", f"container:{berth.up('--ipc', 'none')}", "test", "true").fails(125, "non-shareable IPC")
 
 
-@pytest.mark.parametrize("words", [("--network", "bridge"), ("--network", "mynet"), ("--pid", "x"), ("--ipc", "x"), ("--uts", "container:x"), ("--userns", "x"), ("--network", "container:"), ("--network", "")])
+def test_a_container_made_before_the_one_it_joins_runs(berth):
+    """It is never started in the host's namespaces instead."""
+    berth.ok("create", "--name", "later", "--network", "none", "test", "sleep", "1000")
+    berth.ok("create", "--name", "joins", "--network", "none", "--pid", "container:later", "test", "readlink", "/proc/self/ns/pid")
+    berth.call("start", "-a", "joins").fails(1, "non running container")
+    spec = json.loads((berth.root / "containers" / berth.inspect("joins", "Id") / "config.json").read_text())
+    assert [entry for entry in spec["linux"]["namespaces"] if entry["type"] == "pid"][0]["path"], "no path would be a new one"
+    berth.ok("start", "later")
+    assert berth.ok("start", "-a", "joins").text == os.readlink(f"/proc/{berth.pid('later')}/ns/pid")
+
+
+@pytest.mark.parametrize("words", [("--network", "bridge"), ("--network", "mynet"), ("--pid", "x"), ("--ipc", "x"), ("--uts", "container:x"), ("--userns", "x"), ("--userns", "auto:size=0"), ("--userns", "auto:size=x"), ("--userns", "keep-id:uid=-1"), ("--userns", "keep-id:x=1"), ("--userns", "host:x"), ("--pid", "shareable"), ("--network", "shareable"), ("--network", "container:"), ("--network", "")])
 def test_modes_that_are_none(root_berth, words):
     result = root_berth.call("run", "--rm", *words, "test", "true")
     if words[1] == "":
@@ -269,7 +342,46 @@ def test_modes_that_are_none(root_berth, words):
 
 
 def test_ipc_none(berth):
-    berth.run("--ipc", "none", "test", "sh", "-c", "grep -q /dev/shm /proc/self/mountinfo").exits(1)
+    """Docker: a namespace of its own, and no /dev/shm."""
+    out = berth.sh("--ipc", "none", "readlink /proc/self/ns/ipc; grep -c /dev/shm /proc/self/mountinfo; true").check().lines
+    assert out[0] != os.readlink("/proc/self/ns/ipc") and out[1] == "0"
+
+
+@pytest.mark.parametrize("mode", ["", "private", "shareable", "none"])
+def test_ipc_modes_are_told(root_berth, mode):
+    assert root_berth.inspect(root_berth.up("--ipc", mode), "HostConfig.IpcMode") == (mode or "private")
+
+
+def test_ipc_of_the_host_has_the_hosts_shared_memory(root_berth):
+    name = f"/dev/shm/{root_berth.mark}"
+    open(name, "w").close()
+    try:
+        root_berth.run("--ipc", "host", "test", "test", "-e", name).check()
+    finally:
+        os.unlink(name)
+
+
+# The cgroup namespace
+
+
+def test_the_cgroup_namespace_of_the_host(berth):
+    """S30: the host's namespace shows the host's paths, and nothing there can be written."""
+    script = "readlink /proc/self/ns/cgroup; touch /sys/fs/cgroup/x; for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $d/x 2>/dev/null && echo made; done; true"
+    out = berth.sh("--cgroupns", "host", script).check()
+    assert out.lines == [os.readlink("/proc/self/ns/cgroup")], out
+    out = berth.sh("--cgroupns", "private", "readlink /proc/self/ns/cgroup; cat /proc/self/cgroup").check()
+    assert out.lines[0] != os.readlink("/proc/self/ns/cgroup")
+    identity = berth.up("--cgroupns", "host")
+    assert berth.inspect(identity, "HostConfig.CgroupnsMode") == "host"
+    if berth.who.is_root:
+        assert identity in berth.ok("exec", identity, "cat", "/proc/1/cgroup").out
+        private = berth.up("--cgroupns", "private")
+        assert private not in berth.ok("exec", private, "cat", "/proc/1/cgroup").out
+
+
+@pytest.mark.parametrize("mode", ["container:x", "none", "x"])
+def test_cgroup_namespaces_that_are_none(root_berth, mode):
+    root_berth.run("--cgroupns", mode, "test", "true").fails(125, "cgroup")
 
 
 def test_host_names_need_an_own_uts_namespace(berth):
@@ -320,8 +432,61 @@ def test_userns_auto(root_berth):
 
 
 def test_userns_auto_and_volumes(root_berth):
-    root_berth.sh("--userns", "auto", "-v", "auto1:/data", "touch /data/f && stat -c %u /data/f").check()
-    assert root_berth.sh("--userns", "auto", "-v", "auto1:/data", "stat -c %u /data/f && touch /data/g").check().text == "0"
+    """A volume has the ids that are seen inside, for every container, whatever its own ids are on the host."""
+    script = "touch /data/f && chown 1000:10 /data/f && stat -c %u:%g /data /data/f"
+    assert root_berth.sh("--userns", "auto", "-v", "auto1:/data", script).check().lines == ["0:0", "1000:10"]
+    script = "stat -c %u:%g /data/f && touch /data/g /anonymous/x && stat -c %u /anonymous/x"
+    out = root_berth.sh("--userns", "auto", "-v", "auto1:/data", "-v", "/anonymous", script).check()
+    assert out.lines == ["1000:10", "0"]
+    # Without ids of its own the same, and on the host too.
+    assert root_berth.sh("-v", "auto1:/data", "stat -c %u:%g /data/f /data/g").check().lines == ["1000:10", "0:0"]
+    assert (root_berth.root / "volumes/auto1/_data/f").stat().st_uid == 1000
+    # Copied up from the image, and mounted in part.
+    out = root_berth.sh("--userns", "auto", "-v", "auto2:/home", "stat -c %u:%g /home /home/app").check()
+    assert out.lines == ["0:0", "1000:1000"]
+    part = "type=volume,source=auto2,target=/mnt,volume-subpath=app"
+    assert root_berth.sh("--userns", "auto", "--mount", part, "stat -c %u:%g /mnt").check().text == "1000:1000"
+
+
+def test_userns_auto_and_the_engines_files(root_berth):
+    out = root_berth.sh("--userns", "auto", "stat -c %u /etc/hosts /etc/hostname /etc/resolv.conf; echo 1.2.3.4 x >> /etc/hosts && echo written").check()
+    assert out.lines == ["0", "0", "0", "written"]
+
+
+def test_userns_auto_and_a_file_system_without_id_maps(root_berth, place):
+    """Told, and nothing stays: never the wrong owners without a word."""
+    volume = "odd" + place.name
+    root_berth.run("-v", f"{volume}:/v", "test", "true").check()
+    data = root_berth.root / f"volumes/{volume}/_data"
+    for name in ("lower", "upper", "work"):
+        (place / name).mkdir()
+    os.system(f"mount -t overlay overlay -o lowerdir={place}/lower,upperdir={place}/upper,workdir={place}/work {data}")
+    try:
+        root_berth.run("--userns", "auto", "-v", f"{volume}:/v", "test", "true").fails(125, "idmapped mounts", "ext4")
+    finally:
+        os.system(f"umount {data}")
+
+
+def test_userns_auto_of_a_size(root_berth):
+    out = root_berth.run("--userns", "auto:size=5000", "test", "cat", "/proc/self/uid_map", "/proc/self/gid_map").check().lines
+    assert [line.split()[0::2] for line in out] == [["0", "5000"]] * 2
+    root_berth.run("--userns", "auto:size=500", "-u", "1000", "test", "true").fails(125, "does not exist in the container's user namespace")
+    assert root_berth.inspect(root_berth.up("--userns", "auto:size=70"), "HostConfig.UsernsMode") == "auto:size=70"
+
+
+def test_userns_keep_id_with_other_ids(user_berth):
+    who = user_berth.who
+    script = "id -u; id -g; touch /mnt/made; cat /proc/self/uid_map"
+    directory = user_berth.dir / "mine"
+    directory.mkdir()
+    os.chown(directory, who.uid, who.gid)
+    out = user_berth.sh("--userns", "keep-id:uid=200,gid=210", "-v", f"{directory}:/mnt", script).check().lines
+    assert out[:2] == ["200", "210"]
+    assert ["200", str(who.uid), "1"] in [line.split() for line in out[2:]]
+    made = (directory / "made").stat()
+    assert (made.st_uid, made.st_gid) == (who.uid, who.gid)
+    out = user_berth.run("--userns", "keep-id:uid=200", "test", "sh", "-c", "id -u; id -g").check().lines
+    assert out == ["200", str(who.gid)]
 
 
 def test_userns_keep_id_is_not_for_root(root_berth):

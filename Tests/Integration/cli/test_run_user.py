@@ -1,5 +1,7 @@
 """Who a container's process is: -u, --group-add, the image's passwd and group (S19, S21, S22)."""
 
+import os
+import subprocess
 import tarfile
 
 import pytest
@@ -72,12 +74,49 @@ def test_s22_groups_of_the_host_stay_outside(berth):
     assert set(groups) <= {"0"}
 
 
+def test_keep_groups(berth, suite):
+    """The groups of the caller stay, and only when they were asked for."""
+    def groups(*flags):
+        process = berth.popen("run", "--rm", "--network", "none", *flags, "test", "grep", "Groups", "/proc/self/status", stdout=subprocess.PIPE, extra_groups=[63, 4321])
+        out, _ = process.communicate(timeout=10)
+        assert process.returncode == 0
+        return {int(word) for word in out.split()[1:]}
+
+    expected = {63, 4321} if berth.who.is_root else {65534}  # of an ordinary user they are unmapped, and work all the same
+    assert expected <= groups("--group-add", "keep-groups")
+    assert not {63, 4321, 65534} & groups()
+    berth.run("--group-add", "keep-groups", "--group-add", "5", "test", "true").fails(125, "keep-groups")
+
+
+def test_keep_groups_opens_what_the_group_may_read(user_berth, suite):
+    """What it is for: a directory that the caller may use by a group."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to make such a directory")
+    directory = user_berth.dir / "of-a-group"
+    directory.mkdir(mode=0o750)
+    (directory / "file").write_text("readable\n")
+    os.chown(directory, 0, 4321)
+    directory.chmod(0o750)
+
+    def read(*flags):
+        process = user_berth.popen(
+            "run", "--rm", "--network", "none", *flags, "-v", f"{directory}:/mnt", "test", "cat", "/mnt/file",
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, extra_groups=[4321],
+        )  # fmt: skip
+        out, _ = process.communicate(timeout=10)
+        return out
+
+    assert read("--group-add", "keep-groups") == b"readable\n"
+    assert read() == b""
+
+
 def test_exec_is_the_same_user(berth):
     name = berth.up("-u", "app")
     assert berth.ok("exec", name, "id", "-u").text == "1000"
     assert berth.ok("exec", "-u", "0", name, "id", "-u").text == "0"
     assert berth.ok("exec", "-u", "both:audio", name, "sh", "-c", "id -u; id -g").lines == ["1005", "63"]
-    berth.call("exec", "-u", "nosuch", name, "id").fails(126, "nosuch")
+    berth.call("exec", "-u", "nosuch", name, "id").fails(126, "unable to find user nosuch: no matching entries in passwd file")
+    berth.call("exec", "-u", "app:nosuch", name, "id").fails(126, "unable to find group nosuch: no matching entries in group file")
     berth.call("exec", "-u", "-1", name, "id").fails(126)
 
 
