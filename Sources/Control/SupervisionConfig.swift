@@ -35,6 +35,9 @@ public struct SupervisionConfig: Sendable, Hashable {
     /// The user namespace in which an external runtime of an ordinary user is called; empty: the caller's.
     public var userMap: [IDMapping] = []
     public var groupMap: [IDMapping] = []
+    /// Processes whose namespaces config.json joins by their pid, each as pid and start time: who restarts the container
+    /// later must not join whatever has got the number since.
+    public var joined: [JoinedProcess] = []
     /// Docker's notation; empty is the default `ctrl-p,ctrl-q`.
     public var detachKeys = ""
 
@@ -71,6 +74,7 @@ public struct SupervisionConfig: Sendable, Hashable {
                 w.fieldIfNotEmpty("runtime", runtime)
                 if !userMap.isEmpty { w.field("userMap", userMap.map(\.text)) }
                 if !groupMap.isEmpty { w.field("groupMap", groupMap.map(\.text)) }
+                if !joined.isEmpty { w.field("joined", joined.map { "\($0.pid) \($0.startTime)" }) }
                 w.fieldIfNotEmpty("detachKeys", detachKeys)
             }
         }
@@ -136,11 +140,36 @@ extension SupervisionConfig {
             case "runtime": runtime = try parser.string()
             case "userMap": userMap = try IDMapping.list(try parser.strings(), parser)
             case "groupMap": groupMap = try IDMapping.list(try parser.strings(), parser)
+            case "joined": joined = try parser.strings().compactMap { JoinedProcess(text: $0) }
             case "detachKeys": detachKeys = try parser.string()
             default: try parser.skip()
             }
         }
     }
+}
+
+/// A process of the host, told apart from a later one with its number.
+public struct JoinedProcess: Sendable, Hashable {
+    public var pid: Int32
+    /// Ticks since boot.
+    public var startTime: UInt64
+
+    /// - Returns: nil when there is no such process.
+    public init?(pid: Int32) {
+        guard let time = processStartTime(pid) else { return nil }
+        self.pid = pid
+        startTime = time
+    }
+
+    init?(text: String) {
+        let numbers = text.split(separator: " ")
+        guard numbers.count == 2, let pid = Int32(numbers[0]), let time = UInt64(numbers[1]) else { return nil }
+        self.pid = pid
+        startTime = time
+    }
+
+    /// Whether it is still that process.
+    public var isAlive: Bool { processStartTime(pid) == startTime }
 }
 
 extension IDMapping {

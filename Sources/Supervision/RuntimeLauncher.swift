@@ -44,6 +44,9 @@ final class RuntimeLauncher: ContainerLauncher {
             throw LaunchFailure(error.description)
         }
         do throws(OCIError) { spec = try Spec.decode(bytes) } catch { throw LaunchFailure(error.description) }
+        if !config.joined.allSatisfy(\.isAlive) {
+            throw LaunchFailure("a container whose namespaces are joined does not run any more; start that first")
+        }
         var request = CreateRequest(id: config.id, bundle: config.bundle, root: root, spec: spec)
         request.specBytes = bytes
         if case .overlay(let plan) = config.rootfs {

@@ -159,6 +159,51 @@ struct SpecTests {
         }
     }
 
+    @Test func namespacesOfWhoDoesNotRunAreNeverTheHosts() throws {
+        let linux = try #require(try make { $0.pid = .container("abc") }.linux)
+        let path = try #require(linux.namespaces.first { $0.type == "pid" }?.path)
+        #expect(path.hasPrefix("/nonexistent/"))
+    }
+
+    @Test func joinedUserNamespace() throws {
+        let spec = try build(
+            rootless: true,
+            inputs: {
+                $0.joined = [.network: 42]
+                $0.joinedUserNamespace = 42
+            }
+        ) { $0.network = .container("x") }
+        let linux = try #require(spec.linux)
+        #expect(linux.namespaces.first?.type == "user" && linux.namespaces.first?.path == "/proc/42/ns/user")
+        #expect(linux.uidMappings.isEmpty && linux.gidMappings.isEmpty, "it has its mappings already")
+        #expect(mount(spec, "/sys")?.type == "sysfs", "who is in the owner's user namespace may mount it")
+    }
+
+    @Test func externalRuntimeOfAUser() throws {
+        let linux = try #require(try make(rootless: true) { $0.runtime = "runc" }.linux)
+        #expect(!linux.namespaces.contains { $0.type == "user" || $0.type == "time" })
+        #expect(linux.uidMappings.isEmpty && linux.cgroupsPath.isEmpty)
+        #expect(try make(rootless: true) { $0.runtime = "runc" }.ociVersion == "1.0.2")
+    }
+
+    @Test func sharedMemory() throws {
+        #expect(try mount(make { $0.ipc = .none }, "/dev/shm") == nil)
+        #expect(try make { $0.ipc = .none }.linux?.namespaces.contains { $0.type == "ipc" && $0.path.isEmpty } == true)
+        #expect(try mount(make { $0.ipc = .shareable }, "/dev/shm")?.type == "tmpfs")
+        let joined = try build(inputs: { $0.joined = [.ipc: 42] }) { $0.ipc = .container("x") }
+        #expect(mount(joined, "/dev/shm")?.source == "/proc/42/root/dev/shm")
+    }
+
+    @Test func volumesOfOwnIDsAreMapped() throws {
+        func options(_ slot: Int64?) throws -> [String] {
+            let spec = try build(inputs: { inputs in
+                inputs.mounts = [BoundMount(MountDefinition(.volume, source: "v", target: "/v"), source: "/s")]
+            }) { $0.userNamespaceSlot = slot }
+            return try #require(mount(spec, "/v")).options
+        }
+        #expect(try options(3).contains("idmap") && !options(nil).contains("idmap"))
+    }
+
     @Test func rootless() throws {
         let spec = try build(rootless: true)
         let linux = try #require(spec.linux)
@@ -270,6 +315,29 @@ struct UserNamespaceTests {
         #expect(
             UserNamespacePlan.keeping(0, as: 0, [IDRange(start: 5, count: 10)]).first
                 == LinuxIDMapping(containerID: 0, hostID: 0, size: 1))
+    }
+
+    @Test func keepIDMapsTheUserToAnother() {
+        let mapping = UserNamespacePlan.keeping(1000, as: 2, [IDRange(start: 100_000, count: 10)])
+        #expect(
+            mapping == [
+                LinuxIDMapping(containerID: 0, hostID: 100_000, size: 2),
+                LinuxIDMapping(containerID: 2, hostID: 1000, size: 1),
+                LinuxIDMapping(containerID: 3, hostID: 100_002, size: 8),
+            ])
+    }
+
+    @Test func modesAreReadAsTheyAreWritten() throws {
+        for text in ["", "host", "keep-id", "keep-id:uid=5", "keep-id:uid=5,gid=7", "auto", "auto:size=70"] {
+            #expect(try UserNamespaceMode(option: text).text == text)
+        }
+        #expect(try UserNamespaceMode(option: "auto:size=65536") == UserNamespaceMode(option: "auto"))
+        for text in [
+            "x", "host:x", "auto:", "auto:size=0", "auto:size=65537", "auto:size=-1", "auto:nosuch=1", "keep-id:uid",
+            "keep-id:uid=-1", "keep-id:uid=4294967295", "keep-id:x=1", "nomap", "ns:/x", "container:x", " host",
+        ] where text != "auto:" {
+            #expect(throws: EngineError.self, "\(text)") { try UserNamespaceMode(option: text) }
+        }
     }
 
     @Test func rangesAreJoinedInOrder() {

@@ -15,6 +15,8 @@ struct ContainerPlan {
     /// The ids of that namespace.
     var users: [LinuxIDMapping] = []
     var groups: [LinuxIDMapping] = []
+    /// Processes of other containers whose namespaces it joins.
+    var joined: [JoinedProcess] = []
     /// Path of an external runtime; empty: ours.
     var runtime = ""
 }
@@ -48,6 +50,7 @@ extension Engine {
         inputs.seccomp = try seccomp(definition, bounding)
         let spec = try SpecBuilder(inputs).build()
         var plan = ContainerPlan(spec: spec, layers: layers, user: user, hasUserNamespace: !namespace.users.isEmpty)
+        plan.joined = joined.pinned
         plan.users = namespace.users
         plan.groups = namespace.groups
         if !definition.runtime.isEmpty { plan.runtime = try externalRuntime(definition) }

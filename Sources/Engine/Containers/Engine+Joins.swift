@@ -9,6 +9,8 @@ struct JoinedNamespaces {
     var definition: ContainerDefinition
     /// Host pids of the containers that are joined.
     var processes: [SpecInputs.NamespaceKind: Int32] = [:]
+    /// The same with their start times, taken before the container was looked at again.
+    var pinned: [JoinedProcess] = []
     /// The container in whose user namespace the new one must be, to be allowed into its other namespaces.
     var owner: ContainerDefinition?
     /// A process in that user namespace.
@@ -45,6 +47,13 @@ extension Engine {
                 result.definition[keyPath: path] = .host
                 continue
             }
+            // Its start time first, then whether it still is the container's: the two are of one process.
+            guard let process = JoinedProcess(pid: pid), try observe(id).pid == pid else {
+                throw EngineError(
+                    .conflict,
+                    sentence: "cannot join \(kind.word) namespace of a non running container: \(other.id)")
+            }
+            if !result.pinned.contains(process) { result.pinned.append(process) }
             result.processes[kind] = pid
             if host.isRootless { try shareUserNamespace(other, kind, &result) }
         }

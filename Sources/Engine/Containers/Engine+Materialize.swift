@@ -78,6 +78,7 @@ extension Engine {
         config.autoRemove = definition.autoRemove
         config.initProcess = definition.`init`
         config.ownUserNamespace = plan.hasUserNamespace
+        config.joined = plan.joined
         config.runtime = plan.runtime
         if !plan.runtime.isEmpty, host.isRootless {
             config.userMap = plan.users.map(idMapping)

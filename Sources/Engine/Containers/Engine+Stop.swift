@@ -138,6 +138,7 @@ extension Engine {
     public func wait(_ text: String) throws(EngineError) -> Int {
         let view = try container(text)
         if view.observation.status == .exited { return view.observation.exitCode }
+        if view.observation.status == .created, !view.observation.error.isEmpty { return view.observation.exitCode }
         if let connection = try connect(view.id) {
             if let record = try controlled({ () throws(ControlError) in try connection.waitForExit() }) {
                 finishAutoRemove(view.definition)
@@ -148,7 +149,7 @@ extension Engine {
         }
         let after = try observe(view.id)
         // `created` never ran: Docker's wait would wait for its first end.
-        if after.status == .created { return try waitForFirstRun(view) }
+        if after.status == .created, after.error.isEmpty { return try waitForFirstRun(view) }
         return after.exitCode
     }
 
@@ -157,6 +158,7 @@ extension Engine {
             usleep(100_000)
             let now = try container(view.id)
             switch now.observation.status {
+            case .created where !now.observation.error.isEmpty: return now.observation.exitCode
             case .created, .starting: continue
             case .exited: return now.observation.exitCode
             default: return try wait(view.id)

@@ -41,7 +41,7 @@ def test_names_of_images_and_volumes(objects):
 
 def test_names_of_the_system(root_berth):
     assert "NET_ADMIN" in offered(root_berth, "run", "--cap-add", "")[0]
-    assert "HUP" in offered(root_berth, "kill", "-s", "")[0]
+    assert offered(root_berth, "kill", "-s", "SIGH")[0] == ["SIGHUP"]
     assert offered(root_berth, "run", "--cgroupns", "")[0] == ["host", "private"]
     lines = root_berth.ok("__complete", "run", "-e", "MY_", env={"MY_OWN": "1"}).lines
     assert lines[0] == "MY_OWN"

@@ -219,6 +219,7 @@ def test_detached_cannot_start(berth):
     assert berth.inspect("never", "State.ExitCode") == 127
     assert "/nosuch" in berth.inspect("never", "State.Error")
     assert "Created" in berth.ok("ps", "-a", "--filter", "name=never").out
+    assert berth.ok("wait", "never").text == "127", "there is nothing to wait for"
     berth.ok("rm", "never")
     berth.call("run", "-d", "--network", "none", "--name", "never", "test", "/etc/passwd").fails(126, "permission denied")
     assert berth.inspect("never", "State.Status") == "created" and berth.inspect("never", "State.ExitCode") == 126

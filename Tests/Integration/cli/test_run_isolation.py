@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 
 import pytest
 
@@ -301,6 +302,25 @@ def test_a_container_on_the_hosts_network_is_joined(berth):
     assert out == os.readlink("/proc/self/ns/net")
 
 
+def test_exec_into_a_container_that_joined_another(berth):
+    berth.up("--name", "owner", "--hostname", "ownershost")
+    name = berth.ok("run", "-d", "--network", "container:owner", "--uts", "container:owner", "test", "sleep", "1000").text
+    out = berth.ok("exec", name, "sh", "-c", "readlink /proc/self/ns/net; hostname; id -u; touch /x && echo written").lines
+    assert out == [os.readlink(f"/proc/{berth.pid('owner')}/ns/net"), "ownershost", "0", "written"]
+    berth.ok("rm", "-f", name)
+    berth.assert_clean(name)
+
+
+def test_a_restart_does_not_join_whoever_has_the_number_now(berth):
+    """The supervisor starts it again by the pid that was the other container's: only while it still is."""
+    berth.up("--name", "owner")
+    name = berth.ok("run", "-d", "--restart", "always", "--network", "container:owner", "test", "sleep", "1000").text
+    berth.ok("rm", "-f", "owner")
+    os.kill(berth.pid(name), signal.SIGKILL)
+    berth.wait_status(name, "exited")
+    assert "does not run any more" in berth.inspect(name, "State.Error")
+
+
 def test_joining_two_containers(berth):
     berth.up("--name", "one", "--ipc", "shareable")
     berth.up("--name", "two")
@@ -460,11 +480,10 @@ def test_userns_auto_and_a_file_system_without_id_maps(root_berth, place):
     data = root_berth.root / f"volumes/{volume}/_data"
     for name in ("lower", "upper", "work"):
         (place / name).mkdir()
-    os.system(f"mount -t overlay overlay -o lowerdir={place}/lower,upperdir={place}/upper,workdir={place}/work {data}")
-    try:
-        root_berth.run("--userns", "auto", "-v", f"{volume}:/v", "test", "true").fails(125, "idmapped mounts", "ext4")
-    finally:
-        os.system(f"umount {data}")
+    # In a mount namespace of its own: a mount below the store must not be seen by others.
+    mount = f'mount -t overlay overlay -o lowerdir={place}/lower,upperdir={place}/upper,workdir={place}/work {data} && exec "$@"'
+    wrap = ["unshare", "-m", "sh", "-c", mount, "--"]
+    root_berth.run("--userns", "auto", "-v", f"{volume}:/v", "test", "true", wrap=wrap).fails(125, "idmapped mounts", "ext4")
 
 
 def test_userns_auto_of_a_size(root_berth):

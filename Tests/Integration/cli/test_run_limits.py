@@ -160,6 +160,15 @@ def test_an_ordinary_user_without_delegation_is_told(user_berth):
     assert user_berth.run("test", "true").check().err == "", "no warning when no limit was asked for"
 
 
+def test_pause_without_a_delegated_cgroup_says_what_to_type(user_berth):
+    name = user_berth.up("--name", "thaws")
+    if name in pathlib.Path(f"/proc/{user_berth.pid(name)}/cgroup").read_text():
+        pytest.skip("this user has delegated cgroups")
+    result = user_berth.call("pause", "thaws").fails(1, "cannot pause container thaws", "delegated", "type: .*(sudo|systemd-run)")
+    assert len(result.err.splitlines()) == 1
+    assert user_berth.status(name) == "running"
+
+
 def test_ulimits(berth):
     out = berth.sh("--ulimit", "nofile=100:200", "--ulimit", "core=0", "--ulimit", "fsize=4096", "ulimit -n; ulimit -Hn; ulimit -c; cat /proc/self/limits").check()
     assert out.lines[:3] == ["100", "200", "0"]

@@ -248,6 +248,47 @@ def test_a_volume_of_the_image_given_by_name(berth, volume_image):
     assert berth.run("-v", "given:/srv", volume_image, "ls", "/srv").check().lines == ["mine", "seed"]
 
 
+# Parts of volumes
+
+
+@pytest.fixture
+def parted(berth):
+    """A volume in which a container has put links that lead out."""
+    name = "parted"
+    script = "mkdir -p /v/a/b; echo in a > /v/a/file; ln -sfn a /v/near; ln -sfn ../../../../../../etc /v/up; ln -sfn /etc /v/absolute"
+    berth.sh("-v", f"{name}:/v", script).check()
+    return name
+
+
+def part(volume, subpath, *more):
+    return ["--mount", ",".join([f"type=volume,source={volume},target=/mnt,volume-subpath={subpath}", *more])]
+
+
+def test_a_part_of_a_volume(berth, parted):
+    out = berth.sh(*part(parted, "a"), "ls /mnt; touch /mnt/new; grep ' /mnt ' /proc/self/mountinfo").check()
+    assert out.lines[:2] == ["b", "file"] and "/_data/a /mnt " in out.out and "nosuid" in out.out
+    assert berth.sh(*part(parted, "near"), "cat /mnt/file").check().text == "in a"
+    assert berth.sh(*part(parted, "a/file"), "cat /mnt").check().text == "in a"
+    berth.sh(*part(parted, "a", "readonly"), "touch /mnt/x").exits(1)
+    assert sorted(berth.sh("-v", f"{parted}:/v", "ls /v/a").check().lines) == ["b", "file", "new"]
+
+
+@pytest.mark.parametrize("subpath", ["..", "a/../..", "/etc", "up", "absolute", "missing", "a/file/x"])
+def test_s73_a_part_that_leads_out(berth, parted, subpath):
+    berth.run(*part(parted, subpath), "test", "cat", "/mnt/passwd").fails(125, "subpath")
+    berth.assert_clean()
+
+
+def test_s73_a_part_that_becomes_a_link_before_the_start(berth, parted):
+    """What was checked at create is looked up again when it is mounted."""
+    berth.ok("create", "--name", "later", "--network", "none", *part(parted, "a"), "test", "ls", "/mnt")
+    berth.sh("-v", f"{parted}:/v", "mv /v/a /v/moved; ln -s ../../../../../../../etc /v/a").check()
+    result = berth.call("start", "-a", "later")
+    assert result.code != 0 and "passwd" not in result.out
+    berth.sh("-v", f"{parted}:/v", "rm /v/a; mv /v/moved /v/a").check()
+    assert "file" in berth.ok("start", "-a", "later").lines
+
+
 # tmpfs, shm, read-only
 
 
