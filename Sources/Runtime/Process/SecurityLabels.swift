@@ -45,7 +45,8 @@ struct SecurityLabels: ~Copyable {
     /// Fails before anything is created when the host cannot enforce the labels of `process`.
     static func requireSupport(_ process: OCI.Process, mountLabel: String) throws(RuntimeError) {
         if !process.apparmorProfile.isEmpty {
-            let enabled = (try? FD.cwd.readText("/sys/module/apparmor/parameters/enabled", limit: 16)) ?? "N"
+            // sysfs tells a page as the size of each file.
+            let enabled = (try? FD.cwd.readText("/sys/module/apparmor/parameters/enabled", limit: 1 << 16)) ?? "N"
             if !enabled.hasPrefix("Y") {
                 if process.apparmorProfile == "unconfined" { return }
                 throw RuntimeError(
