@@ -137,10 +137,7 @@ extension Cgroup {
     }
 
     private func applyMemory(_ resources: LinuxResources) throws(CgroupError) {
-        guard let memory = resources.memory else { return }
-        let more = memory.swappiness != nil || memory.disableOOMKiller == true
-        guard resources.limitsMemory || more else { return }
-        guard legacyIndex(.memory) != nil || resources.limitsMemory else { return }
+        guard let memory = resources.memory, resources.limitsMemory else { return }
         let (directory, unified) = try location(.memory)
         if unified {
             try UnifiedLimits.memory(memory, directory)

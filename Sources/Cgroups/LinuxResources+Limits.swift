@@ -5,6 +5,7 @@ extension LinuxResources {
     var limitsMemory: Bool {
         guard let memory else { return false }
         return (memory.limit ?? 0) != 0 || (memory.swap ?? 0) != 0 || (memory.reservation ?? 0) != 0
+            || memory.swappiness != nil || memory.disableOOMKiller == true
     }
 
     var limitsCPU: Bool {

@@ -3,8 +3,15 @@ import OCI
 
 /// Limits of cgroup v2. Kernel: admin-guide/cgroup-v2.rst.
 enum UnifiedLimits {
-    /// `memory.max`, `memory.swap.max`, `memory.low`. Swappiness and disabling the OOM killer do not exist in v2.
+    /// `memory.max`, `memory.swap.max`, `memory.low`. What v2 has no file for is an error, not silence
+    /// (config-linux.md "Unified").
     static func memory(_ memory: LinuxMemory, _ directory: CgroupDirectory) throws(CgroupError) {
+        if memory.swappiness != nil {
+            throw CgroupError(.unsupported, "limit", "memory swappiness", "cgroup v2 has no such setting")
+        }
+        if memory.disableOOMKiller == true {
+            throw CgroupError(.unsupported, "disable", "OOM killer", "cgroup v2 has no such setting")
+        }
         if memory.checkBeforeUpdate == true, let usage = try? directory.number("memory.current") {
             try MemoryCheck.run(memory, usage: usage)
         }

@@ -13,7 +13,7 @@ import Testing
         let log = try writes(
             cgroup,
             LinuxResources(
-                memory: LinuxMemory(limit: 1000, reservation: 500, swap: 1500, kernel: 9, swappiness: 10, disableOOMKiller: true),
+                memory: LinuxMemory(limit: 1000, reservation: 500, swap: 1500, kernel: 9, disableOOMKiller: false),
                 cpu: LinuxCPU(shares: 1024, quota: 50000, burst: 2000, period: 200_000, cpus: "0-1", mems: "0"),
                 pids: LinuxPids(limit: 32),
                 hugepageLimits: [LinuxHugepageLimit(pageSize: "2MB", limit: 4096)],
@@ -28,6 +28,16 @@ import Testing
             ])
         #expect(try tree.text("c/memory.max") == "1000")
         #expect(try tree.text("c/cpu.max") == "50000 200000")
+    }
+
+    @Test func whatOnlyTheFirstVersionHasIsRefused() throws {
+        let tree = try FakeTree()
+        let cgroup = try tree.unified(["memory.max"])
+        let swappiness = failure { try cgroup.apply(LinuxResources(memory: LinuxMemory(limit: 5, swappiness: 10))) }
+        #expect(swappiness?.description == "limit memory swappiness: cgroup v2 has no such setting")
+        let killer = failure { try cgroup.apply(LinuxResources(memory: LinuxMemory(limit: 5, disableOOMKiller: true))) }
+        #expect(killer?.description == "disable OOM killer: cgroup v2 has no such setting")
+        #expect(try tree.text("c/memory.max") == "")
     }
 
     @Test func unlimitedAndUnset() throws {

@@ -80,7 +80,10 @@ struct Launcher {
             let cgroup = try Cgroup.create(
                 host: host, cgroupsPath: linux.cgroupsPath, id: request.id, resources: resources,
                 controllers: request.controllers, rootless: rootless)
-            do throws(CgroupError) { try cgroup.apply(resources) } catch {
+            do throws(CgroupError) {
+                try cgroup.apply(resources)
+                if host.mode == .unified { try giveAway(cgroup) }
+            } catch {
                 try? cgroup.remove()
                 throw error
             }
@@ -90,6 +93,32 @@ struct Launcher {
         } catch {
             throw RuntimeError(.system, "set up cgroup", cause: error.description)
         }
+    }
+
+    /// A container that has its own view of the cgroup tree, and may write to it, may divide its own cgroup.
+    ///
+    /// Spec: config-linux.md "Cgroup ownership".
+    private func giveAway(_ cgroup: Cgroup) throws(CgroupError) {
+        guard plan.namespaces.isNew(.cgroup), let inside = plan.spec.process?.user.uid else { return }
+        let isWritable = plan.mounts.contains {
+            $0.source == "cgroup" && ($0.type == "cgroup" || $0.type == "cgroup2") && $0.destination == "/sys/fs/cgroup"
+                && !$0.options.contains("ro")
+        }
+        guard isWritable, let owner = hostUser(inside), owner != geteuid() else { return }
+        do throws(CgroupError) { try cgroup.give(to: owner) } catch {
+            // An ordinary user owns his cgroups, and can give them to nobody.
+            if !rootless || error.code != .permissionDenied { throw error }
+        }
+    }
+
+    /// The id on the host of a user of the container.
+    private func hostUser(_ inside: UInt32) -> UInt32? {
+        guard plan.namespaces.isNew(.user) else { return inside }
+        for mapping in plan.linux.uidMappings where inside >= mapping.containerID {
+            let offset = inside - mapping.containerID
+            if offset < mapping.size { return mapping.hostID &+ offset }
+        }
+        return nil
     }
 
     /// The directory below /sys/fs/cgroup by which programs know a hierarchy.
