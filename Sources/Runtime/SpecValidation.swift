@@ -163,8 +163,8 @@ struct SpecValidation {
 
     /// Asked for and impossible here: an error, never silence.
     private func checkUnsupported() throws(RuntimeError) {
-        if let rdt = linux.intelRdt, !rdt.closID.isEmpty || !rdt.schemata.isEmpty || !rdt.l3CacheSchema.isEmpty {
-            throw RuntimeError(.unsupported, "use linux.intelRdt", cause: "resctrl is not mounted on this host")
+        if linux.intelRdt != nil {
+            throw RuntimeError(.unsupported, "use linux.intelRdt", cause: "resctrl is not supported")
         }
         if !linux.netDevices.isEmpty, namespaces.isHost(.network) {
             throw .invalid("linux.netDevices", "they need a network namespace of the container's own")

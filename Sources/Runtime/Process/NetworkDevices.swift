@@ -13,6 +13,8 @@ enum NetworkDevices {
         let index: UInt32
         /// Bodies of RTM_NEWADDR requests without the interface index.
         let addresses: [(header: [UInt8], attributes: [(type: UInt16, value: [UInt8])])]
+        /// `eth%d`: the kernel takes the first number that is free.
+        var isTemplate: Bool { newName.utf8.contains(UInt8(ascii: "%")) }
     }
 
     /// Runs in the creator. The container's namespaces exist; nothing runs in them yet.
@@ -32,6 +34,8 @@ enum NetworkDevices {
                 var body = header(index: link.index, up: false)
                 body.attribute(19 /* IFLA_NET_NS_PID */, UInt32(bitPattern: pid))
                 body.attribute(3 /* IFLA_IFNAME */, link.newName)
+                // The kernel fills a template in; by its index we know the interface again.
+                if link.isTemplate { body.attribute(49 /* IFLA_NEW_IFINDEX */, link.index) }
                 _ = try netlink.request(16 /* RTM_NEWLINK */, flags: 0, body.bytes, "move network device", link.name)
             }
             try configure(links, pid, userNamespace: userNamespace)
@@ -99,8 +103,8 @@ enum NetworkDevices {
     private static func raise(_ links: [Link]) throws(SystemError) {
         var netlink = try NetlinkSocket()
         for link in links {
-            var query = header(index: 0, up: false)
-            query.attribute(3, link.newName)
+            var query = header(index: link.isTemplate ? link.index : 0, up: false)
+            if !link.isTemplate { query.attribute(3, link.newName) }
             let found = try netlink.request(18, flags: 0, query.bytes, "find network device", link.newName)
             let index = found.first.map { NetlinkBytes.read($0, 4, UInt32.self) } ?? 0
             for address in link.addresses {

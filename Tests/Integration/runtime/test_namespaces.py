@@ -346,6 +346,21 @@ def test_network_devices(root_ct):
         subprocess.run(["ip", "link", "del", name + "p"], capture_output=True)
 
 
+@pytest.mark.parametrize("template, wanted", [("in%d", "in0"), ("a%db", "a0b")])
+def test_a_network_device_named_by_a_template(root_ct, template, wanted):
+    """The kernel makes the name up; two devices of one template get two names."""
+    name = "bt" + root_ct.id[-8:]
+    subprocess.run(["ip", "link", "add", name, "type", "veth", "peer", "name", name + "p"], check=True)
+    try:
+        subprocess.run(["ip", "address", "add", "198.51.100.8/24", "dev", name], check=True)
+        root_ct.linux["netDevices"] = {name: {"name": template}, name + "p": {"name": template}}
+        links, addresses, flags = root_ct.look("ls /sys/class/net", "cat /proc/net/fib_trie", f"cat /sys/class/net/{wanted}/flags")
+        assert set(links.split()) >= {wanted, wanted.replace("0", "1")}
+        assert "198.51.100.8" in addresses and int(flags, 16) & 1
+    finally:
+        subprocess.run(["ip", "link", "del", name], capture_output=True)
+
+
 def test_a_network_device_that_is_missing(root_ct):
     root_ct.linux["netDevices"] = {"nosuchlink0": {}}
     root_ct.create("true").refused("nosuchlink0")

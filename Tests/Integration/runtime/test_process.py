@@ -387,3 +387,11 @@ def test_signals_ignored_by_the_caller(ct):
     """A shell's `nohup` ignores SIGHUP: what the caller ignores may come through, what the runtime ignores may not."""
     got = status_fields(ct.text("status SigIgn", restore_signals=False))
     assert int(got["SigIgn"], 16) & ~(1 << 12 | 1 << 24) == 0  # Python's own: PIPE and XFSZ
+
+
+@pytest.mark.parametrize("rdt", [{}, {"closID": "/"}, {"enableMonitoring": True}, {"schemata": ["L3:0=f"]}, {"memBwSchema": "MB:0=50"}], ids=str)
+def test_resource_director_is_refused(ct, rdt):
+    """No part of it is supported, so asking for any is an error: no resctrl file is ever touched."""
+    ct.linux["intelRdt"] = rdt
+    ct.create("true").refused("rdt|resctrl")
+    ct.assert_clean()
