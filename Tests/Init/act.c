@@ -241,6 +241,17 @@ static int verb_family(int argc, char **argv) {
     return verb_pause(1, pause_arguments);
 }
 
+/// Touches N MiB and keeps them, waiting for signals.
+static int verb_hold(int argc, char **argv) {
+    (void)argc;
+    size_t size = (size_t)atol(argv[1]) << 20;
+    char *memory = malloc(size);
+    if (memory == NULL) return report(-1);
+    for (size_t i = 0; i < size; i += 4096) ((volatile char *)memory)[i] = 1;
+    char *pause_arguments[] = {"pause", NULL};
+    return verb_pause(1, pause_arguments);
+}
+
 /// Forks up to N waiting children, prints how many worked and the errno that stopped it, and ends them.
 static int verb_fork(int argc, char **argv) {
     (void)argc;
@@ -407,6 +418,7 @@ const struct verb act_verbs[] = {
     {"orphan", 0, verb_orphan},
     {"ping", 0, verb_ping},
     {"mem", 1, verb_mem},
+    {"hold", 1, verb_hold},
     {"exchange", 2, verb_exchange},
     {"hunt", 0, verb_hunt},
     {NULL, 0, NULL},

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from host import CGROUP_V2, cgroup_value, wait_for
+from host import CGROUPS, CGROUP_V2, cgroup_value, wait_for
 
 
 @pytest.fixture
@@ -75,14 +75,16 @@ def test_pause_of_an_ordinary_users_container(user_ct):
 def test_update_by_flags(ct):
     ct.resources["memory"] = {"limit": 64 << 20}
     ct.up()
+    cpusets = not CGROUP_V2 or "cpuset" in (CGROUPS / "cgroup.controllers").read_text().split()
     ct.call(
         "update", "--memory", str(48 << 20), "--pids-limit", "33", "--cpu-share", "256", "--cpu-quota", "40000", "--cpu-period", "80000",
-        "--cpuset-cpus", "0", "--memory-reservation", str(16 << 20), ct.id,
+        *(["--cpuset-cpus", "0"] if cpusets else []), "--memory-reservation", str(16 << 20), ct.id,
     ).check()  # fmt: skip
     assert cgroup_value(ct, "memory", "memory.limit_in_bytes", "memory.max") == str(48 << 20)
     assert cgroup_value(ct, "memory", "memory.soft_limit_in_bytes", "memory.low") == str(16 << 20)
     assert cgroup_value(ct, "pids", "pids.max", "pids.max") == "33"
-    assert cgroup_value(ct, "cpuset", "cpuset.cpus", "cpuset.cpus") == "0"
+    if cpusets:
+        assert cgroup_value(ct, "cpuset", "cpuset.cpus", "cpuset.cpus") == "0"
     if CGROUP_V2:
         assert cgroup_value(ct, "cpu", "", "cpu.max") == "40000 80000"
     else:
@@ -174,6 +176,8 @@ def test_events_oom(ct):
 
 
 def test_ps(ct):
+    if subprocess.run(["ps", "-ef"], capture_output=True).returncode != 0:
+        pytest.skip("ps(1) does not work here: it needs the boot time, and User-Mode Linux does not tell it")
     ct.up("family 2")
     pids = json.loads(ct.call("ps", "--format", "json", ct.id).check().out)
     assert sorted(pids) == sorted(ct.processes()) and len(pids) == 3
