@@ -23,7 +23,7 @@ help: ## Show this list
 
 .PHONY: setup
 setup: ## Install the Debian packages that building and testing need, when they are missing
-	@scripts/setup build test
+	@scripts/setup build test peers
 
 .PHONY: build
 build: setup-build ## Build both programs for debugging (.build/debug)
@@ -57,11 +57,11 @@ demo: ## Build, make an image of busybox, run it: as root and as an ordinary use
 
 .PHONY: test
 test: ## Run all tests that are short (under 30 minutes from a clean clone, building included)
-	@scripts/setup build test
+	@scripts/setup build test peers
 	@$(PYTHON) scripts/test.py unit integration
 
 .PHONY: test-full
-test-full: ## Run all tests, those that take long and those that need peers (podman, docker, runc) included
+test-full: ## Run all tests, those that take long included, and the suite of the runtime with Debian's runc
 	@scripts/setup build test peers
 	@$(PYTHON) scripts/test.py --full unit integration
 
@@ -72,7 +72,7 @@ test-unit: ## Run the unit tests: no root, no network
 
 .PHONY: test-integration
 test-integration: ## Run the integration tests on the real kernel
-	@scripts/setup build test
+	@scripts/setup build test peers
 	@$(PYTHON) scripts/test.py integration
 
 .PHONY: bench

@@ -106,7 +106,7 @@ def pytest(name, arguments, environment, deadline):
     report = RESULTS / f"{name}.xml"
     report.unlink(missing_ok=True)
     command = [
-        *privileges(), "/usr/bin/python3", "-m", "pytest", "Tests/Integration", "-q", "-n", JOBS,
+        *privileges(), "/usr/bin/python3", "-m", "pytest", "Tests/Integration", "-q", "-n", JOBS, "--dist", "loadgroup",
         "-o", "faulthandler_timeout=300", f"--junitxml={report}", *arguments,
     ]  # fmt: skip
     return count(report, run(command, deadline, environment))
