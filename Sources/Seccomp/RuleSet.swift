@@ -43,10 +43,11 @@ struct RuleSet {
         let chains = try Self.chains(rule.args, action: action)
         if action == SeccompReturn.notify {
             notifies = true
-            if rule.names.contains("write") {
+            // What a runtime calls between loading the filter and handing its listener to the agent would wait for ever.
+            for name in ["write", "sendmsg"] where rule.names.contains(name) {
                 throw SeccompError(
-                    code: .invalidNotify, object: "write",
-                    cause: "write cannot notify: the container's start itself writes before an agent listens")
+                    code: .invalidNotify, object: name,
+                    cause: "\(name) cannot notify: the container's start itself calls it before an agent listens")
             }
         }
         for name in rule.names {

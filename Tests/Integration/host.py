@@ -10,6 +10,7 @@ import os
 import pathlib
 import pwd
 import re
+import select
 import shlex
 import socket
 import stat
@@ -305,11 +306,13 @@ class SeccompAgent:
                         fds = array.array("i")
                         fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
                         received += list(fds)
-                if not part:
-                    break
                 data += part
+                # Not at the end of the connection: closing it may be a call that waits for us.
+                with contextlib.suppress(ValueError):
+                    state = json.loads(data)
+                    break
+                assert part, f"the connection ended in the middle of {data!r}"
         self.fds += received
-        state = json.loads(data)
         return state, dict(zip(state["fds"], received))
 
     def answer(self, fd, error=0, value=0):
@@ -319,6 +322,21 @@ class SeccompAgent:
         identity, pid, _, number, *_ = self.NOTIFICATION.unpack(buffer)
         fcntl.ioctl(fd, self.SEND, bytearray(struct.pack("=QqiI", identity, value, -error, 0)))
         return number, pid
+
+    def pass_on(self, fd, until):
+        """Lets every call through (SECCOMP_USER_NOTIF_FLAG_CONTINUE) until a condition holds; returns their numbers."""
+        seen, end = set(), time.monotonic() + DEADLINE
+        while not until():
+            assert time.monotonic() < end, f"deadline passed; calls so far {sorted(seen)}"
+            if not select.select([fd], [], [], 0.05)[0]:
+                continue
+            buffer = bytearray(self.NOTIFICATION.size)
+            with contextlib.suppress(OSError):  # the caller was killed meanwhile
+                fcntl.ioctl(fd, self.RECEIVE, buffer)
+                identity, _, _, number, *_ = self.NOTIFICATION.unpack(buffer)
+                fcntl.ioctl(fd, self.SEND, bytearray(struct.pack("=QqiI", identity, 0, 0, 1)))
+                seen.add(number)
+        return seen
 
     def close(self):
         self.listener.close()

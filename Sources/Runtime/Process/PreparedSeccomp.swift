@@ -37,14 +37,19 @@ struct PreparedSeccomp {
     /// - Parameter state: the container's state, sent along with a notification descriptor
     ///   (runtime-spec config-linux.md "The Container Process State").
     func load(state: State) throws(SystemError) {
+        // Ready before the filter is: until the agent has the listener, a call that notifies waits for ever.
+        var message: [UInt8] = []
+        if listener != nil {
+            let process = ContainerProcessState(
+                ociVersion: state.ociVersion, fds: ["seccompFd"], pid: state.pid, metadata: metadata, state: state)
+            message = encodedDocument(process.write(to:))
+        }
         let result = program.instructions.withUnsafeBytes {
             cl_seccomp_load($0.baseAddress, UInt16(clamping: program.instructions.count), program.flags.rawValue)
         }
         try check(result, "load seccomp filter")
         guard let listener else { return }
         let notifications = OwnedFD(owning: result)
-        let message = ContainerProcessState(
-            ociVersion: state.ociVersion, fds: ["seccompFd"], pid: state.pid, metadata: metadata, state: state)
-        try listener.fd.send(encodedDocument(message.write(to:)), descriptors: [notifications.fd])
+        try listener.fd.send(message, descriptors: [notifications.fd])
     }
 }
