@@ -7,13 +7,15 @@ host can be seen inside. A case may end in a refusal; it may not end in an escap
 import hashlib
 import os
 import pathlib
+import shutil
 import stat
 
 import pytest
 
-from host import mount_on, parse_mountinfo, tree_state
+from host import host_mounts, mount_on, parse_mountinfo, tree_state
 
-ROUNDS = int(os.environ.get("BERTH_HOSTILE_ROUNDS", "12"))
+# A race that was lost once shows; the long run has the published number of tries.
+ROUNDS = int(os.environ.get("BERTH_HOSTILE_ROUNDS", "500" if os.environ.get("BERTH_TEST_FULL") else "12"))
 CORE_PATTERN = pathlib.Path("/proc/sys/kernel/core_pattern")
 
 # A file of the host's kernel that an escape may be shown on: it takes numbers only, and its value harms nobody.
@@ -104,11 +106,11 @@ def test_s01_null_is_swapped_meanwhile(make_root):
 # S02: the console
 
 
-def assert_console_is_the_terminal(text):
-    """A devpts is mounted nowhere but on /dev/pts and /dev/console."""
+def assert_console_is_the_terminal(text, *others):
+    """A devpts is mounted nowhere but on /dev/pts and /dev/console (or what a neighbour made of their names)."""
     for mount in parse_mountinfo(text):
         if mount.type == "devpts":
-            assert mount.target in ("/dev/pts", "/dev/console"), mount
+            assert mount.target in ("/dev/pts", "/dev/console", *others), mount
 
 
 @pytest.mark.runc_vulnerable("CVE-2025-52565: /dev/console is followed")
@@ -145,6 +147,42 @@ def test_s02_pts_is_a_link(ct):
     ct.closers.append(terminal.close)
     terminal.read_until("end")
     assert_console_is_the_terminal(terminal.text.replace("\r", "").split("\x1e")[0])
+
+
+@pytest.mark.runc_vulnerable("CVE-2025-52565: /dev/console is followed")
+@pytest.mark.parametrize("name", ["console", "pts", "ptmx"])
+def test_s02_the_terminal_is_swapped_meanwhile(make_root, name):
+    """A neighbour turns an entry of /dev into a link and back while the terminal is made."""
+    attacker, victim = make_root(), make_root()
+    volume = attacker.directory("volume")
+    if name == "pts":
+        (volume / name).mkdir()
+    else:
+        (volume / name).write_text("")
+    (volume / "link").symlink_to(HOST_FILE if name == "console" else "/proc")
+    attacker.mount("/v", "bind", volume, ["rbind"])
+    attacker.up(f"exchange /v/{name} /v/link")
+    before = pathlib.Path(HOST_FILE).read_text()
+    for kind in ("/dev/pts", "/dev/shm", "/dev/mqueue", "/dev"):
+        if kind != "/dev/pts" or name == "pts":
+            victim.drop_mount(kind)
+    victim.spec["mounts"].insert(1, {"destination": "/dev", "type": "bind", "source": str(volume), "options": ["rbind"]})
+    victim.process["terminal"] = True
+    for _ in range(ROUNDS):
+        console = victim.console()
+        result = victim.run_detached("mountinfo", "echo end", flags=["--console-socket", console.path])
+        if result.ok:
+            terminal, _ = console.receive()
+            try:
+                terminal.read_until("end")
+                assert_console_is_the_terminal(terminal.text.replace("\r", "").split("\x1e")[0], "/dev/link")
+            finally:
+                terminal.close()
+            victim.delete("--force").check()
+        else:
+            result.refused()
+    assert pathlib.Path(HOST_FILE).read_text() == before
+    assert not [mount for mount in host_mounts() if mount.target.startswith("/proc/sys/")]
 
 
 # S03, S04: /proc and /sys
@@ -198,6 +236,27 @@ def test_s04_mounts_below_proc(ct, target):
 def test_s04_the_files_of_lxcfs_may_be_bound(root_ct, name):
     root_ct.mount(f"/proc/{name}", "bind", root_ct.file(name, "from lxcfs"), ["bind"])
     assert root_ct.text(f"cat /proc/{name}") == "from lxcfs"
+
+
+@pytest.mark.runc_vulnerable("CVE-2025-52881: writes to /proc are redirected")
+def test_s03_proc_is_swapped_meanwhile(make_root):
+    """A neighbour exchanges the /proc of a rootfs with a directory that leads the runtime's own writes to a file of the host."""
+    attacker, victim = make_root(), make_root()
+    fake = victim.rootfs / "fake"
+    for name in ("self/attr/exec", "sys/net/ipv4/ip_forward", "sys/kernel/hostname", "thread-self/attr/exec"):
+        (fake / name).parent.mkdir(parents=True, exist_ok=True)
+        (fake / name).symlink_to(HOST_FILE)
+    attacker.mount("/v", "bind", victim.rootfs, ["rbind"])
+    attacker.up("exchange /v/proc /v/fake")
+    before = pathlib.Path(HOST_FILE).read_text()
+    victim.linux["sysctl"] = {"net.ipv4.ip_forward": "7"}
+    for _ in range(ROUNDS):
+        result = victim.run("mountinfo", "cat /proc/sys/net/ipv4/ip_forward")
+        if result.ok:
+            # The neighbour's exchange takes the mounted directory along, under its other name.
+            mounts = parse_mountinfo(result.out.split("\x1e")[0])
+            assert [mount.target for mount in mounts if mount.type == "proc" and mount.root == "/"] in (["/proc"], ["/fake"])
+        assert pathlib.Path(HOST_FILE).read_text() == before
 
 
 # S06, S07: races at the target
@@ -411,3 +470,25 @@ def test_s21_passwd_and_group(ct, canary, kind):
     finally:
         for name in ("passwd", "group"):
             (canary / name).unlink(missing_ok=True)
+
+
+# S12: files that an engine puts over those of the image
+
+
+@pytest.mark.parametrize("form", ["directory", "file", "dangling"])
+@pytest.mark.parametrize("target", ["/etc/hosts", "/etc/resolv.conf", "/etc/mtab", "/run/secrets/one", "/etc/system-fips"])
+def test_s12_files_of_an_engine_over_links_of_the_image(ct, canary, target, form):
+    """The image has links to the host where files are to be mounted: they are made and mounted inside, or the start fails."""
+    out = "../" * 12 + str(canary).lstrip("/")
+    place = ct.rootfs / target.lstrip("/")
+    if form == "directory":
+        shutil.rmtree(place.parent, ignore_errors=True)
+        place.parent.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.symlink_to(out)
+    else:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(out + ("/secret" if form == "file" else "/new"))
+    ct.mount(target, "bind", ct.file("managed", "from the engine"), ["bind"])
+    result = ct.run(f"cat {target}")
+    assert result.out.strip() == "from the engine" if result.ok else result.refused()
+    assert sorted(entry.name for entry in canary.iterdir()) == ["secret", "sub"]
