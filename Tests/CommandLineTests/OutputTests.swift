@@ -7,7 +7,8 @@ import Testing
 
 struct OutputTests {
     private let object: JSONValue = [
-        "ID": "abc", "Size": 5, "On": true, "Nested": ["Name": "x"], "List": ["a", "b"], "Evil": "a\u{1b}[31mb",
+        "ID": "abc", "Size": 5, "On": true, "Nested": ["Name": "x"], "List": ["a", "b"], "Empty": [], "Labels": ["a": "1"],
+        "Evil": "a\u{1b}[31mb",
     ]
 
     private func render(_ format: String) -> String? { try? Template(format).render(object, of: "T") }
@@ -20,16 +21,72 @@ struct OutputTests {
         #expect(render("json")?.hasPrefix("{\"ID\":\"abc\"") == true)
         #expect(render("a {{- .ID -}} b") == "aabcb")
         #expect(render("{{\"text\"}}") == "text")
-        #expect(render("{{.Nested.Missing}}") == "<no value>")
+        #expect(render("{{.Labels.Missing}}") == "<no value>")
     }
 
     @Test(arguments: [
-        "{{.ID", "{{range .List}}{{end}}", "{{if .On}}x{{end}}", "{{.Missing}}", "{{printf \"%s\" .ID}}", "{{}}",
-        "{{ID}}", "{{.ID.}}",
-        "{{..}}", "{{.List.Name}}",
+        "{{.ID", "{{range .List}}", "{{if}}x{{end}}", "{{.Missing}}", "{{end}}", "{{else}}", "{{}}", "{{ID}}", "{{.ID.}}",
+        "{{..}}", "{{.List.Name}}", "{{nothing .ID}}", "{{\"open}}", "{{(.ID}}", "{{.ID)}}", "{{$x}}", "{{break}}",
+        "{{if .On}}{{else}}{{else}}{{end}}", "{{index .List 5}}", "{{index .List -1}}", "{{len .Size}}", "{{upper .Size}}",
+        "{{lt .ID 1}}", "{{template \"x\"}}", "{{define \"x\"}}{{end}}", "{{.ID | 5}}", "{{slice .ID 9}}", "{{\"\\q\"}}",
+        "{{slice .ID 2 1}}", "{{range .ID}}{{end}}", "{{.ID .Size}}", "{{pad .ID 1}}", "{{split .ID}}", "{{join .ID \",\"}}",
+        "{{9223372036854775808}}", "{{$x := 1}}{{$y = 2}}",
     ])
     func whatIsNotUnderstoodIsRefused(format: String) {
         #expect(render(format) == nil)
+    }
+
+    @Test(arguments: [
+        ("{{range .List}}<{{.}}>{{end}}", "<a><b>"), ("{{range $i, $v := .List}}{{$i}}{{$v}}{{end}}", "0a1b"),
+        ("{{range $v := .List}}{{if eq $v \"b\"}}{{break}}{{end}}{{$v}}{{end}}", "a"),
+        ("{{range .List}}{{if eq . \"a\"}}{{continue}}{{end}}{{.}}{{$.ID}}{{end}}", "babc"),
+        ("{{range .Empty}}x{{else}}none{{end}}", "none"), ("{{range $k, $v := .Nested}}{{$k}}={{$v}}{{end}}", "Name=x"),
+        ("{{if .On}}yes{{else}}no{{end}}|{{if not .On}}yes{{else if eq .Size 5}}five{{else}}no{{end}}", "yes|five"),
+        ("{{with .Nested}}{{.Name}}{{end}}{{with .Empty}}x{{else}}-{{end}}", "x-"),
+        ("{{$x := .ID}}{{if .On}}{{$x = \"changed\"}}{{end}}{{$x}}", "changed"),
+        ("{{index .List 1}} {{index .Nested \"Name\"}} {{(index .List 0)}}", "b x a"),
+        ("{{len .List}} {{len .ID}} {{len .Labels}}", "2 3 1"),
+        ("{{.Labels}} {{.Labels.b}}|{{index .Labels \"b\"}}|", "map[a:1] <no value>||"),
+        ("{{upper .ID}} {{.ID | upper | printf \"%s!\"}} {{title .ID}}", "ABC ABC! Abc"),
+        ("{{printf \"%-5s|%5s|%03d|%q|%x|%v|%t|%%\" .ID .ID .Size .ID .ID .List .On}}", "abc  |  abc|005|\"abc\"|616263|[a b]|true|%"),
+        ("{{printf \"%d %s\" .ID}}", "%!d(string=abc) %!s(MISSING)"), ("{{printf \"x\" 1}}", "x%!(EXTRA int=1)"),
+        ("{{println .ID .Size}}{{print 1 2 \"a\" 3}}", "abc 5\n1 2a3"), ("{{join .List \",\"}} {{split \"a:b\" \":\"}}", "a,b [a b]"),
+        ("{{pad .ID 1 2}}|{{truncate .ID 2}}|{{slice .ID 1}}|{{slice .ID 1 2}}", " abc  |ab|bc|b"),
+        ("{{and .On .ID}} {{or .Empty \"x\"}} {{lt 1 2}}{{ge .Size 5}}{{ne .ID \"x\"}}", "abc x truetruetrue"),
+        ("{{/* nothing */}}a{{- /* nothing */ -}} b", "ab"), ("{{`raw \\n`}} {{'a'}} {{\"\\u00e9}}\"}}", "raw \\n 97 é}}"),
+        ("{{if and .On (eq .Size 5) (not .Empty)}}all{{end}}", "all"), ("{{html \"<a>\"}}{{urlquery \"a b&\"}}", "&lt;a&gt;a+b%26"),
+        ("{{.Nested}} {{1.5}} {{-3}} {{true}}", "{x} 1.5 -3 true"),
+    ])
+    func templatesAreGos(format: String, shown: String) {
+        #expect(render(format) == shown)
+    }
+
+    @Test func templatesNestOnlySoFar() {
+        let deep = String(repeating: "(", count: 10_000) + ".ID" + String(repeating: ")", count: 10_000)
+        #expect(render("{{\(deep)}}") == nil)
+        #expect(render(String(repeating: "{{if .On}}", count: 10_000)) == nil)
+        #expect(render(String(repeating: "{{if .On}}{{else ", count: 10_000)) == nil)
+        #expect(render("{{printf \"%999999999999999999999s\" .ID}}")?.count == 10_000)
+    }
+
+    @Test func headingsComeFromTheTemplate() throws {
+        let template = try Template("table {{.ID}}\\t{{upper .Names}}\\t{{.Label \"a\"}}")
+        #expect(try template.heading { $0 == "ID" ? "CONTAINER ID" : $0.uppercased() }.columns == ["CONTAINER ID", "NAMES", "LABEL"])
+    }
+
+    @Test(arguments: [
+        ("web", "my-web-1", true), ("^web", "my-web", false), ("^/web$", "/web", true), ("a|b", "xbx", true),
+        ("web-[0-9]+$", "web-12", true), ("web-[0-9]+$", "web-a", false), ("w.*b", "wxxb", true), ("(ab)+c", "ababc", true),
+        ("a{2,3}$", "xaa", true), ("^a{2}$", "aaa", false), ("\\d\\.", "1.", true), ("[^a-c]", "abc", false), ("", "x", true),
+        ("(a*)*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac", false), ("x{", "x{", true),
+    ])
+    func patternsFindAPartOfTheText(pattern: String, text: String, found: Bool) throws {
+        #expect(try TextPattern(pattern).matches(text) == found)
+    }
+
+    @Test(arguments: ["[", "(", ")", "*", "a{3,2}", "\\", "[b-a]", String(repeating: "(", count: 10_000)])
+    func badPatternsAreRefused(pattern: String) {
+        #expect((try? TextPattern(pattern)) == nil)
     }
 
     @Test func tablesAreAlignedAsDockersAre() {

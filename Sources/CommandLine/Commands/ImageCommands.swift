@@ -29,11 +29,11 @@ struct ImagesCommand {
             return 0
         }
         let template = try Template(format)
-        var table = TextTable(heading: template.isTable ? template.fields.map { Self.heading($0.last ?? "") } : nil)
+        var table = TextTable(heading: template.isTable ? try template.heading(Self.heading).columns : nil)
         for row in rows {
             let line = try template.render(object(row, full, now), of: "*formatter.imageContext")
             if template.isTable {
-                table.add(line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init))
+                table.add(line.columns)
             } else {
                 session.print(line)
             }

@@ -19,7 +19,7 @@ struct InspectCommand {
             kinds = type.isEmpty ? [.container, .image, .volume] : [Kind(rawValue: type) ?? .container]
         }
         let format = arguments.string("format")
-        let template = format.isEmpty || format == "json" ? nil : try Template(format)
+        let template = format.isEmpty || format == "json" ? nil : try Template(format, escapes: false)
         var documents: [JSONValue] = []
         var status: Int32 = 0
         for name in arguments.positionals {
@@ -31,7 +31,14 @@ struct InspectCommand {
             }
         }
         if let template {
-            for document in documents { session.print(try template.render(document, of: "map")) }
+            for document in documents {
+                do throws(CommandError) {
+                    session.print(try template.render(document, of: "map"))
+                } catch {
+                    session.complain("Error: " + error.text)
+                    status = 1
+                }
+            }
         } else {
             let bytes = JSONWriter.document(indent: format == "json" ? nil : "    ") { w in
                 w.array(documents) { w, document in w.value(document) }
@@ -46,7 +53,7 @@ struct InspectCommand {
             do throws(EngineError) {
                 let bytes =
                     switch kind {
-                    case .container: try session.engine.inspectContainer(name)
+                    case .container: try session.engine.inspectContainer(name, size: session.arguments.bool("size"))
                     case .image: try session.engine.inspectImage(name)
                     case .volume: try session.engine.inspectVolume(name)
                     }

@@ -62,13 +62,16 @@ struct ListCommand {
 
     private func print(_ views: [ContainerView], _ template: Template, _ now: Int64) throws(CommandError) {
         let full = arguments.bool("no-trunc")
-        var table = TextTable(heading: template.isTable ? template.fields.map { Self.heading($0.last ?? "") } : nil)
+        var table = TextTable(heading: template.isTable ? try template.heading(Self.heading).columns : nil)
         let separated = template.isTable
         for view in views {
             let object = ContainerRow(view, now: now, full: full).object(session, size: arguments.bool("size"))
-            let line = try template.render(object, of: "*formatter.ContainerContext")
+            let labels = view.definition.labels
+            let line = try template.render(
+                object, of: "*formatter.ContainerContext",
+                methods: ["Label": { TemplateValue(.string(labels[$0.first?.json.string ?? ""] ?? "")) }])
             if separated {
-                table.add(line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init))
+                table.add(line.columns)
             } else {
                 session.print(template.isJSON ? line : TerminalText.safeLines(line))
             }
@@ -163,20 +166,28 @@ enum ContainerSize {
 /// `--filter` of `ps`.
 struct ContainerFilter {
     private var values: [String: [String]] = [:]
+    private var names: [TextPattern] = []
 
     init(_ pairs: [(key: String, value: String)]) throws(CommandError) {
         let known: Set<String> = [
             "id", "name", "label", "label!", "exited", "status", "ancestor", "before", "since", "volume", "network",
-            "health",
+            "health", "is-task",
         ]
         for (key, value) in pairs {
+            if ["publish", "expose", "isolation"].contains(key) { throw .invalid("not supported yet: --filter \(key)") }
             guard known.contains(key) else { throw .invalid("invalid filter '\(key)'") }
-            if key == "health" { throw .invalid("not supported yet: --filter health") }
+            if key == "health", !["none", "starting", "healthy", "unhealthy"].contains(value) {
+                throw .invalid("invalid filter 'health=\(value)'")
+            }
+            if key == "is-task", !["true", "false", "1", "0"].contains(value) {
+                throw .invalid("invalid filter 'is-task=\(value)'")
+            }
             if key == "status" {
                 let states = ["created", "restarting", "running", "removing", "paused", "exited", "dead"]
                 guard states.contains(value) else { throw .invalid("invalid filter 'status=\(value)'") }
             }
             if key == "exited", Int(value) == nil { throw .invalid("invalid filter 'exited=\(value)'") }
+            if key == "name" { names.append(try TextPattern(value)) }
             values[key, default: []].append(value)
         }
     }
@@ -206,7 +217,8 @@ struct ContainerFilter {
         if definition.createdAt >= bounds.before || definition.createdAt <= bounds.since { return false }
         if values["ancestor"] != nil, !images.contains(definition.imageID) { return false }
         if let ids = values["id"], !ids.contains(where: { definition.id.hasPrefix($0) }) { return false }
-        if let names = values["name"], !names.contains(where: { Self.nameMatches(definition.name, $0) }) {
+        // Docker matches with and without the slash that its names begin with.
+        if values["name"] != nil, !names.contains(where: { $0.matches(definition.name) || $0.matches("/" + definition.name) }) {
             return false
         }
         for text in values["label"] ?? [] where !Self.hasLabel(definition.labels, text) { return false }
@@ -221,30 +233,11 @@ struct ContainerFilter {
                 return false
             }
         }
+        // No container has a health check or belongs to a service yet.
+        if let states = values["health"], !states.contains("none") { return false }
+        if let tasks = values["is-task"], !tasks.contains(where: { $0 == "false" || $0 == "0" }) { return false }
         if let networks = values["network"], !networks.contains(definition.network.text) { return false }
         return true
-    }
-
-    /// Docker matches a regular expression; its common forms are a part of the name, `^name` and `name$`.
-    private static func nameMatches(_ name: String, _ pattern: String) -> Bool {
-        var pattern = pattern[...]
-        let start = pattern.hasPrefix("^")
-        if start { pattern = pattern.dropFirst() }
-        if pattern.hasPrefix("/") { pattern = pattern.dropFirst() }
-        let end = pattern.hasSuffix("$")
-        if end { pattern = pattern.dropLast() }
-        if start, end { return name == pattern }
-        if start { return name.hasPrefix(pattern) }
-        if end { return name.hasSuffix(pattern) }
-        return pattern.isEmpty || contains(name, String(pattern))
-    }
-
-    private static func contains(_ text: String, _ part: String) -> Bool {
-        let bytes = Array(text.utf8)
-        let wanted = Array(part.utf8)
-        guard bytes.count >= wanted.count else { return false }
-        for start in 0...(bytes.count - wanted.count) where bytes[start...].starts(with: wanted) { return true }
-        return false
     }
 
     static func hasLabel(_ labels: [String: String], _ text: String) -> Bool {

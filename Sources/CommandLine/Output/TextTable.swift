@@ -31,6 +31,11 @@ struct TextTable {
     }
 }
 
+extension String {
+    /// A line of a template cut at its tabs.
+    var columns: [String] { split(separator: "\t", omittingEmptySubsequences: false).map(String.init) }
+}
+
 /// Text from images and containers for people's terminals.
 enum TerminalText {
     /// Control characters are shown as `\x1b`: a label must not move the cursor or set the clipboard (attack row S79).

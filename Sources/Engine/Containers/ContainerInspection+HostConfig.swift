@@ -1,0 +1,167 @@
+import JSON
+
+extension ContainerInspection {
+    /// Docker's HostConfig: what was asked of the host. Keys of what this engine does not do yet are there with Docker's
+    /// empty values, because programs read them without asking.
+    func writeHostConfig(to writer: inout JSONWriter) {
+        writer.object { w in
+            writeStorage(to: &w)
+            w.field("VolumeDriver", "")
+            w.nullField("VolumesFrom")
+            w.array("ConsoleSize", [0, 0]) { w, value in w.value(value) }
+            w.fieldIfNotEmpty("Annotations", definition.annotations)
+            writeList("CapAdd", definition.capAdd, to: &w)
+            writeList("CapDrop", definition.capDrop, to: &w)
+            w.field("CgroupnsMode", definition.cgroup.text)
+            w.field("Dns", [])
+            w.field("DnsOptions", [])
+            w.field("DnsSearch", [])
+            w.nullField("ExtraHosts")
+            writeList("GroupAdd", definition.groupAdd, to: &w)
+            w.field("IpcMode", definition.ipc.text)
+            w.field("Cgroup", "")
+            w.nullField("Links")
+            w.field("OomScoreAdj", definition.oomScoreAdjustment ?? 0)
+            w.field("PidMode", definition.pid == .private ? "" : definition.pid.text)
+            w.field("Privileged", definition.privileged)
+            w.field("PublishAllPorts", false)
+            w.field("ReadonlyRootfs", definition.readOnlyRoot)
+            writeList("SecurityOpt", definition.security.source, to: &w)
+            writeTmpfs(to: &w)
+            w.field("UTSMode", definition.uts == .private ? "" : definition.uts.text)
+            w.field("UsernsMode", definition.userNamespace.text)
+            w.field("ShmSize", definition.shmSize)
+            w.fieldIfNotEmpty("Sysctls", definition.sysctls)
+            w.field("Runtime", definition.runtime.isEmpty ? "berth-runtime" : definition.runtime)
+            w.field("Isolation", "")
+            writeResources(to: &w)
+            let bare = definition.privileged || definition.security.unconfinedSystemPaths
+            w.field("MaskedPaths", bare ? [] : SpecBuilder.masked)
+            w.field("ReadonlyPaths", bare ? [] : SpecBuilder.readOnly)
+        }
+    }
+
+    private func writeStorage(to w: inout JSONWriter) {
+        writeList("Binds", definition.mounts.filter { $0.kind != .tmpfs && !$0.isAnonymous }.map(bindText), to: &w)
+        w.field("ContainerIDFile", "")
+        w.object("LogConfig") { w in
+            w.field("Type", definition.log.driver)
+            w.field("Config", definition.log.options)
+        }
+        w.field("NetworkMode", definition.network.text)
+        w.object("PortBindings") { _ in }
+        w.object("RestartPolicy") { w in
+            w.field("Name", definition.restart.name.rawValue)
+            w.field("MaximumRetryCount", definition.restart.maximumRetries)
+        }
+        w.field("AutoRemove", definition.autoRemove)
+    }
+
+    private func writeTmpfs(to w: inout JSONWriter) {
+        let mounts = definition.mounts.filter { $0.kind == .tmpfs }
+        if mounts.isEmpty { return }
+        w.object("Tmpfs") { w in
+            for mount in mounts {
+                w.key(mount.target)
+                w.value(mount.options.joined(separator: ","))
+            }
+        }
+    }
+
+    /// Docker's Resources, which stand inside of HostConfig.
+    private func writeResources(to w: inout JSONWriter) {
+        let limits = definition.resources
+        w.field("CpuShares", limits.cpuShares ?? 0)
+        w.field("Memory", limits.memory ?? 0)
+        w.field("NanoCpus", limits.nanoCPUs ?? 0)
+        w.field("CgroupParent", definition.cgroupParent)
+        w.field("BlkioWeight", limits.blockIOWeight ?? 0)
+        w.field("BlkioWeightDevice", [])
+        w.field("BlkioDeviceReadBps", [])
+        w.field("BlkioDeviceWriteBps", [])
+        w.field("BlkioDeviceReadIOps", [])
+        w.field("BlkioDeviceWriteIOps", [])
+        w.field("CpuPeriod", limits.cpuPeriod ?? 0)
+        w.field("CpuQuota", limits.cpuQuota ?? 0)
+        w.field("CpuRealtimePeriod", limits.cpuRealtimePeriod ?? 0)
+        w.field("CpuRealtimeRuntime", limits.cpuRealtimeRuntime ?? 0)
+        w.field("CpusetCpus", limits.cpusetCPUs)
+        w.field("CpusetMems", limits.cpusetMems)
+        w.array("Devices", definition.devices) { w, device in
+            w.object { w in
+                w.field("PathOnHost", device.hostPath)
+                w.field("PathInContainer", device.containerPath)
+                w.field("CgroupPermissions", device.permissions)
+            }
+        }
+        w.nullField("DeviceCgroupRules")
+        w.nullField("DeviceRequests")
+        w.field("MemoryReservation", limits.memoryReservation ?? 0)
+        w.field("MemorySwap", limits.memorySwap ?? limits.memory.map { $0 &* 2 } ?? 0)
+        writeOptional("MemorySwappiness", limits.memorySwappiness, to: &w)
+        w.field("OomKillDisable", limits.disableOOMKiller)
+        w.field("Init", definition.`init`)
+        w.field("PidsLimit", limits.pidsLimit ?? SpecBuilder.defaultPids)
+        w.array("Ulimits", definition.ulimits) { w, limit in
+            w.object { w in
+                w.field("Name", limit.name)
+                w.field("Hard", limit.hard == .max ? -1 : Int64(clamping: limit.hard))
+                w.field("Soft", limit.soft == .max ? -1 : Int64(clamping: limit.soft))
+            }
+        }
+        w.field("CpuCount", 0)
+        w.field("CpuPercent", 0)
+        w.field("IOMaximumIOps", 0)
+        w.field("IOMaximumBandwidth", 0)
+    }
+
+    /// Docker's NetworkSettings; addresses are empty for `none` and `host`.
+    func writeNetworkSettings(to w: inout JSONWriter) {
+        w.object("NetworkSettings") { w in
+            w.field("Bridge", "")
+            w.field("SandboxID", "")
+            w.field("SandboxKey", view.observation.pid > 0 && view.isAlive ? "/proc/\(view.observation.pid)/ns/net" : "")
+            w.object("Ports") { _ in }
+            w.field("HairpinMode", false)
+            w.field("LinkLocalIPv6Address", "")
+            w.field("LinkLocalIPv6PrefixLen", 0)
+            w.nullField("SecondaryIPAddresses")
+            w.nullField("SecondaryIPv6Addresses")
+            writeAddresses(to: &w)
+            w.object("Networks") { w in
+                guard definition.network == .none || definition.network == .host else { return }
+                w.key(definition.network.text)
+                w.object { w in
+                    w.nullField("IPAMConfig")
+                    w.nullField("Links")
+                    w.nullField("Aliases")
+                    w.nullField("DriverOpts")
+                    w.field("GwPriority", 0)
+                    w.field("NetworkID", "")
+                    writeAddresses(to: &w)
+                    w.nullField("DNSNames")
+                }
+            }
+        }
+    }
+
+    private func writeAddresses(to w: inout JSONWriter) {
+        w.field("EndpointID", "")
+        w.field("Gateway", "")
+        w.field("GlobalIPv6Address", "")
+        w.field("GlobalIPv6PrefixLen", 0)
+        w.field("IPAddress", "")
+        w.field("IPPrefixLen", 0)
+        w.field("IPv6Gateway", "")
+        w.field("MacAddress", "")
+    }
+
+    /// Docker shows a list that nobody gave as null.
+    private func writeList(_ name: StaticString, _ values: [String], to w: inout JSONWriter) {
+        if values.isEmpty { w.nullField(name) } else { w.field(name, values) }
+    }
+
+    private func writeOptional(_ name: StaticString, _ value: Int64?, to w: inout JSONWriter) {
+        if let value { w.field(name, value) } else { w.nullField(name) }
+    }
+}
