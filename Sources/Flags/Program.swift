@@ -14,10 +14,13 @@ public struct Program: Sendable {
     /// Exit status of an unknown command or a wrong number of operands. Docker's client: 1.
     public var commandFailure: Int32
     public var candidates: Candidates
+    /// Commands that exist elsewhere and are refused by name, as spelled without the program's name: `container diff`.
+    public var unsupportedCommands: @Sendable () -> Set<String>
 
     public init(
         root: Command, version: String? = nil, closing: String = "", flagFailure: Int32 = 125,
-        commandFailure: Int32 = 1, candidates: @escaping Candidates = { _, _ in [] }
+        commandFailure: Int32 = 1, candidates: @escaping Candidates = { _, _ in [] },
+        unsupportedCommands: @escaping @Sendable () -> Set<String> = { [] }
     ) {
         self.root = root
         self.version = version
@@ -25,6 +28,7 @@ public struct Program: Sendable {
         self.flagFailure = flagFailure
         self.commandFailure = commandFailure
         self.candidates = candidates
+        self.unsupportedCommands = unsupportedCommands
     }
 
     /// Reads arguments, without the program's own name. Runs nothing and prints nothing.

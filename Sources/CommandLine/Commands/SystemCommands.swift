@@ -10,15 +10,22 @@ struct VersionCommand {
 
     func run() throws(CommandError) -> Int32 {
         let facts = SystemFacts.read()
+        // One program is both of what Docker has as two; scripts ask for either.
+        let versions: [String: JSONValue] = [
+            "Version": .string(BerthProgram.version), "ApiVersion": "1.51", "Os": "linux",
+            "Arch": .string(facts.architecture), "KernelVersion": .string(facts.kernel),
+        ]
+        func part(_ more: [JSONValue.Member]) -> JSONValue {
+            .object(versions.sorted { $0.key < $1.key }.map { .init(key: $0.key, value: $0.value) } + more)
+        }
         let object: JSONValue = .object([
+            .init(key: "Client", value: part([.init(key: "Context", value: "default")])),
             .init(
-                key: "Client",
-                value: .object([
-                    .init(key: "Version", value: .string(BerthProgram.version)),
-                    .init(key: "ApiVersion", value: "1.51"),
-                    .init(key: "Os", value: .string("linux")), .init(key: "Arch", value: .string(facts.architecture)),
-                    .init(key: "KernelVersion", value: .string(facts.kernel)),
-                ]))
+                key: "Server",
+                value: part([
+                    .init(key: "Platform", value: .object([.init(key: "Name", value: "Berth")])),
+                    .init(key: "MinAPIVersion", value: "1.24"),
+                ])),
         ])
         let format = session.arguments.string("format")
         if !format.isEmpty {

@@ -25,7 +25,7 @@ struct CommandTable: Sendable {
                 case .capabilities: ValueWords.capabilities.map { Candidate($0) }
                 default: candidates(source, prefix)
                 }
-            })
+            }, unsupportedCommands: { LaterCommands.spellings })
     }
 
     var root: Command {

@@ -4,10 +4,6 @@ import Flags
 enum GlobalFlags {
     @Sendable static func supported() -> [Flag] {
         [
-            .bool("debug", "D", "Tell what is done, step by step", persistent: true),
-            .string(
-                "log-level", "l", "How much to tell: debug, info, warn, error or fatal", default: "info",
-                persistent: true, completion: .values(["debug", "info", "warn", "error", "fatal"])),
             .string(
                 "root", nil, "Keep images and containers below this directory", persistent: true,
                 completion: .directory),
@@ -21,10 +17,10 @@ enum GlobalFlags {
         Flag.unsupported(
             values: """
                 cdi-spec-dir cgroup-manager config conmon connection context/c events-backend hooks-dir host/H
-                identity imagestore module namespace network-cmd-path network-config-dir out runtime runtime-flag ssh
+                identity imagestore log-level/l module namespace network-cmd-path network-config-dir out runtime runtime-flag ssh
                 storage-driver storage-opt tls-ca tls-cert tls-details tls-key tlscacert tlscert tlskey tmpdir url
                 volumepath
                 """,
-            switches: "noout remote/r syslog tls tlsverify transient-store")
+            switches: "debug/D noout remote/r syslog tls tlsverify transient-store")
     }
 }

@@ -274,6 +274,12 @@ struct Parser {
 
     private func unknownCommand(_ word: String, among children: [Command]) -> FlagError {
         let spelled = path.joined(separator: " ")
+        let asked = (path.dropFirst() + [word]).joined(separator: " ")
+        if program.unsupportedCommands().contains(asked) {
+            return FlagError(
+                code: .notSupported, operation: spelled, object: word,
+                cause: "\(program.root.name): not supported yet: \(spelled) \(word)")
+        }
         let candidates = path.count == 1 ? children + program.builtins() : children
         return FlagError(
             code: .unknownCommand, operation: spelled, object: word,
