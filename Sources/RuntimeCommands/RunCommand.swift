@@ -58,10 +58,10 @@ enum ExecCommand {
             arity: .atLeast(1), interspersed: false, flags: flags,
             run: { arguments in
                 CommandContext.run(arguments) { (context) throws(RuntimeError) in
-                    // runc's exit statuses: 255 for its own failure, the program's otherwise.
+                    // runc's exit statuses: 255 for its own failure, the program's otherwise; Docker's for `berth exec`.
                     do throws(RuntimeError) { return try run(context) } catch {
                         CommandContext.report(error.description, arguments)
-                        return error.code == .commandNotFound ? 127 : error.code == .commandNotExecutable ? 126 : 255
+                        return error.code == .commandNotFound ? 127 : error.code == .commandNotExecutable || isForEngine ? 126 : 255
                     }
                 }
             })
@@ -89,6 +89,9 @@ enum ExecCommand {
         ]
     }
 
+    /// `berth exec` becomes this command, and says so.
+    private static var isForEngine: Bool { environmentVariable("BERTH_EXEC") != nil }
+
     private static func run(_ context: CommandContext) throws(RuntimeError) -> Int32 {
         let arguments = context.arguments
         let detach = arguments.bool("detach")
@@ -104,6 +107,9 @@ enum ExecCommand {
         request.cgroups = arguments.strings("cgroup")
         let console = try PreparedRequest.consoleSocket(arguments, terminal: process.terminal, detached: detach)
         request.consoleSocket = console?.fd
+        // What the engine leaves in the background must not hold the streams of whoever asked.
+        let null = detach && isForEngine ? try? FD.cwd.open("/dev/null", .readWrite) : nil
+        if let null { (request.standardInput, request.standardOutput, request.standardError) = (null.fd, null.fd, null.fd) }
         if !detach { Foreground.prepare() }
         let started = try ExecProcess.start(request)
         if detach { return 0 }

@@ -58,13 +58,7 @@ extension Supervisor {
         }
         discardContainer()
         nextRun = nil
-        // Before it is told: who hears of it and looks finds it.
-        record.finishedAt = exit.finishedAt
-        record.exitCode = Int64(exit.exitCode)
-        saveRecord(exit)
-        setPhase(config.autoRemove ? .removing : .exited)
-        broadcast(.failed(exitCode: failure.exitCode, text: failure.text))
-        windUp(exit, isSaved: true)
+        windUp(exit, telling: .failed(exitCode: failure.exitCode, text: failure.text))
     }
 
     /// Nobody wants the created container any more.
@@ -93,21 +87,22 @@ extension Supervisor {
     }
 
     /// Writes down how it ended, then lets the output run out.
-    private func windUp(_ exit: ExitRecord, isSaved: Bool = false) {
+    ///
+    /// - Parameter event: what clients are told once the record is there, because they look at it next.
+    private func windUp(_ exit: ExitRecord, telling event: ControlEvent? = nil) {
         lastExit = exit
         record.finishedAt = exit.finishedAt
         record.exitCode = Int64(exit.exitCode)
         stage = .draining
         if nextRun == nil {
-            if !isSaved {
-                saveRecord(exit)
-                setPhase(config.autoRemove ? .removing : .exited)
-            }
+            saveRecord(exit)
+            setPhase(config.autoRemove ? .removing : .exited)
         } else {
             setPhase(.restarting)
             // Slow clients of this run may not hold up the next one for ever.
             loop.set(.drain, in: 10_000_000_000)
         }
+        if let event { broadcast(event) }
         input.close()
         drainOutput()
     }

@@ -252,9 +252,10 @@ struct ExecCommand {
         var request = ExecRequest(arguments: Array(arguments.positionals.dropFirst()))
         request.workingDirectory = arguments.string("workdir")
         request.user = arguments.string("user")
-        request.terminal = arguments.bool("tty")
-        request.interactive = arguments.bool("interactive")
         request.detach = arguments.bool("detach")
+        // Nobody is there to hold the terminal of what runs in the background.
+        request.terminal = arguments.bool("tty") && !request.detach
+        request.interactive = arguments.bool("interactive")
         request.privileged = arguments.bool("privileged")
         if request.terminal, request.interactive, !request.detach, !Terminal.isTerminal(.standardInput) {
             throw CommandError("the input device is not a TTY")

@@ -50,7 +50,8 @@ struct InfoCommand {
     init(_ session: Session) { self.session = session }
 
     func run() throws(CommandError) -> Int32 {
-        let info = try engine { () throws(EngineError) in try session.engine.information() }
+        var info = try engine { () throws(EngineError) in try session.engine.information() }
+        info.version = BerthProgram.version
         let format = session.arguments.string("format")
         if !format.isEmpty {
             let object: JSONValue

@@ -73,12 +73,12 @@ extension CommandTable {
 
     var systemCheck: Command {
         Command(
-            "check", summary: "Say what this host lacks to run containers and what is damaged, and what to type",
+            "check", summary: "Say what this host lacks and what is damaged, and what to type",
             flags: {
                 [
                     ContainerFlags.format(table: false),
                     .bool("repair", nil, "Rebuild what is damaged, and remove images of which nothing is left to rebuild"),
                 ]
-            }, run: action(.systemCheck))
+            }, unsupported: { Flag.unsupported(values: "max/m", switches: "force/f quick/q") }, run: action(.systemCheck))
     }
 }

@@ -85,7 +85,7 @@ enum ContainerFlags {
     @Sendable static func inspectAny() -> [Flag] {
         inspect() + [
             .string(
-                "type", nil, "Look for objects of this kind only: container, image or volume",
+                "type", "t", "Look for objects of this kind only: container, image or volume",
                 completion: .values(["container", "image", "volume"]), check: ValueRules.objectType)
         ]
     }

@@ -27,6 +27,8 @@ extension Engine {
     /// Returns only by throwing.
     public func exec(_ text: String, _ request: ExecRequest) throws(EngineError) -> Never {
         let view = try container(text)
+        // Docker's exit statuses, and no streams for what stays in the background.
+        setenv("BERTH_EXEC", "1", 1)
         switch view.observation.status {
         case .paused:
             throw EngineError(

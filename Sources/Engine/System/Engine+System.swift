@@ -39,6 +39,8 @@ public struct EngineInformation: Sendable {
     public var memory: Int64 = 0
     public var root = ""
     public var runRoot = ""
+    /// Of the program that asks.
+    public var version = ""
 
     public func encode() -> [UInt8] {
         JSONWriter.document { writer in
@@ -59,6 +61,7 @@ public struct EngineInformation: Sendable {
                 w.field("NCPU", cpus)
                 w.field("MemTotal", memory)
                 w.field("Name", facts.hostName)
+                w.field("ServerVersion", version)
                 w.field("DockerRootDir", root)
                 w.field("RunRoot", runRoot)
                 w.field("DefaultRuntime", "berth-runtime")
