@@ -165,7 +165,7 @@ private struct Creation {
         if refusal == nil { refusal = error }
     }
 
-    private func candidates(_ hierarchy: CgroupHost.Hierarchy) -> [[String]] {
+    fileprivate func candidates(_ hierarchy: CgroupHost.Hierarchy) -> [[String]] {
         switch place {
         case .absolute(let components): return [components]
         case .systemd: return []
@@ -261,5 +261,27 @@ private struct Creation {
         return "sudo sh -c 'c=\"+cpu +io +memory +pids\"; d=\(root)/\(name); mkdir -p $d/shell; "
             + "echo $c > \(root)/cgroup.subtree_control; echo $c > $d/cgroup.subtree_control; "
             + "chown -R \(getuid()) $d; echo '$$' > $d/shell/cgroup.procs'"
+    }
+}
+
+extension Cgroup {
+    /// What a creator that was killed before it could write down where its cgroup is has left of it.
+    ///
+    /// - Parameters: as for ``create(host:cgroupsPath:id:resources:controllers:rootless:parent:)``.
+    /// - Returns: the directories that are there; empty when there are none.
+    public static func abandoned(
+        host: CgroupHost, cgroupsPath: String, id: String, rootless: Bool = false, parent: String = "/berth"
+    ) throws(CgroupError) -> Cgroup {
+        let creation = Creation(
+            host: host, place: try CgroupsPath.parse(cgroupsPath, id: id), required: [], wanted: [], rootless: rootless,
+            parent: parent.split(separator: "/").map(String.init))
+        var record = CgroupRecord(rootless: rootless)
+        for hierarchy in host.legacy + (host.unified.map { [$0] } ?? []) {
+            for components in creation.candidates(hierarchy) where !components.isEmpty {
+                let path = hierarchy.path(components)
+                if FD.cwd.exists(path) { record.entries.append(.init(hierarchy: hierarchy.name, path: path)) }
+            }
+        }
+        return Cgroup(record: record)
     }
 }

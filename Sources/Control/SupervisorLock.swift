@@ -24,6 +24,9 @@ public struct SupervisorLock: ~Copyable {
         throw ControlError(.alreadyRunning, "lock", "container", cause: "a supervisor holds it")
     }
 
+    /// Lets go of the lock, as the end of the process does.
+    public consuming func release() {}
+
     /// Writes the record over the one before, with one call.
     public mutating func write(_ record: PhaseRecord) throws(ControlError) {
         generation &+= 1

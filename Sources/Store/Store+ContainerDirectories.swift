@@ -1,8 +1,9 @@
 import Linux
 
 extension Store {
-    /// Makes a container's directory with its writable layer, after its row was inserted.
+    /// Makes a container's directory with its writable layer.
     ///
+    /// Before its row is inserted whoever makes it holds the lock in it, or it counts as garbage. Idempotent.
     /// - Returns: its absolute path; it has `upper` and `work` for overlay. Mode 0700 on the outside, so that the modes of
     ///   the container's own files protect nothing less than before (CVE-2021-41091).
     @discardableResult

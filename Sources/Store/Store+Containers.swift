@@ -3,7 +3,7 @@ import Linux
 extension Store {
     /// Adds a container: takes its name, pins its image's layers and its volumes, in one transaction.
     ///
-    /// The row comes before the container's directory (``makeContainerDirectory(_:)``): a directory without a row is garbage.
+    /// A directory (``makeContainerDirectory(_:)``) without a row is garbage unless somebody holds the lock in it.
     /// - Parameters:
     ///   - container: its `id` and `name` must be new; `imageID` must exist.
     ///   - volumes: names of volumes it uses.

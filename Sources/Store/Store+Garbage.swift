@@ -51,7 +51,8 @@ extension Store {
             AND NOT EXISTS(SELECT 1 FROM containers WHERE layer=l.chain_id)
             AND NOT EXISTS(SELECT 1 FROM layers WHERE parent=l.chain_id)
             """)
-        // Files are listed before rows are read: a container that is being made has its row before its directory.
+        // Files are listed before rows are read. A container that is being made has its directory first, with the lock in
+        // it held: the look at the lock comes after the rows.
         let blobs = names(in: Directory.blobs)
         let layers = names(in: Directory.layers)
         let containers = names(in: Directory.containers)
@@ -60,7 +61,7 @@ extension Store {
         let keptContainers = Set(try database.texts("SELECT id FROM containers"))
         garbage.paths = blobs.filter { !keptBlobs.contains($0) }.map { Directory.blobs + "/" + $0 }
         garbage.paths += layers.filter { !keptLayers.contains($0) }.map { Directory.layers + "/" + $0 }
-        for container in containers where !keptContainers.contains(container) && !isLocked(container) {
+        for container in containers where !keptContainers.contains(container) && !isLocked(container) && !isNew(container) {
             garbage.paths.append(Directory.containers + "/" + container)
         }
         return garbage
@@ -79,6 +80,13 @@ extension Store {
             return false
         }
         return (try? file.fd.tryLock(.exclusive)) != true
+    }
+
+    /// Whether a container's directory was made just now: whoever makes it has had no time to lock it.
+    private func isNew(_ container: String) -> Bool {
+        guard let info = try? root.fd.status(of: Directory.containers + "/" + container) else { return false }
+        let age = wallClockNanoseconds() / 1_000_000_000 - Int64(info.st_mtim.tv_sec)
+        return age >= -1 && age <= 1
     }
 
     /// Names in one of the store's directories; none when it cannot be read.

@@ -41,14 +41,39 @@ extension Engine {
         let newVolumes = nameVolumes(&definition)
         // Everything that can be refused is refused before anything exists.
         let plan = try plan(definition, layers: image.layers, starting: starting)
-        try insert(&definition, newVolumes, store)
+        // The directory before the row: a row of a --rm container without one is of a container that has ended. The lock
+        // keeps others from taking the directory without a row for garbage, and the kernel lets go of it.
+        let directory = try makeDirectory(id, store)
+        let lock = try controlled { () throws(ControlError) in try SupervisorLock.acquire(in: directory.fd) }
+        do throws(EngineError) {
+            try insert(&definition, newVolumes, store)
+        } catch {
+            discardDirectory(id)
+            throw error
+        }
         do throws(EngineError) {
             try materialize(definition, plan)
         } catch {
             forget(definition)
             throw error
         }
+        lock.release()
         return definition
+    }
+
+    private func makeDirectory(_ id: String, _ store: Store) throws(EngineError) -> OwnedFD {
+        let path = try stored { () throws(StoreError) in try store.makeContainerDirectory(id) }
+        do throws(SystemError) {
+            return try FD.cwd.open(path, [.readOnly, .directory, .noFollow])
+        } catch {
+            discardDirectory(id)
+            throw EngineError("open directory of container", id, error)
+        }
+    }
+
+    private func discardDirectory(_ id: String) {
+        guard let parent = try? FD.cwd.open(roots.store + "/containers", [.readOnly, .directory, .noFollow]) else { return }
+        try? removeTree(parent.fd, id)
     }
 
     /// Takes the name. A generated name that is taken is replaced by another.

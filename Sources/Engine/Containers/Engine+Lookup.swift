@@ -49,7 +49,7 @@ extension Engine {
     public func container(_ text: String) throws(EngineError) -> ContainerView {
         let definition = try self.definition(of: text)
         let observation = try observe(definition.id)
-        if observation.status == .removed, !isBeingMade(definition) {
+        if observation.status == .removed, isGone(definition) {
             forget(definition)
             throw .noSuchContainer(text)
         }
@@ -82,8 +82,8 @@ extension Engine {
             } catch {
                 throw EngineError(control: error)
             }
-            if observation.status == .removed {
-                if !isBeingMade(definition) { gone.append(definition) }
+            if observation.status == .removed, isGone(definition) {
+                gone.append(definition)
                 continue
             }
             result.append(ContainerView(definition: definition, observation: settled(observation)))
@@ -92,13 +92,15 @@ extension Engine {
         return result
     }
 
-    /// Between its row and its directory a new container looks like a removed one: young rows are left alone.
-    func isBeingMade(_ definition: ContainerDefinition) -> Bool {
-        wallClockNanoseconds() &- definition.createdAt < 30_000_000_000
-            && !FD.cwd.exists(roots.container(definition.id) + "/" + ContainerFiles.removed)
+    /// Whether a container without a directory, or with the marker of a removal in it, is one no more.
+    ///
+    /// The directory of a `--rm` container goes with its end. Any other was made and its directory lost (power loss:
+    /// only the row is synced): the next start makes it again.
+    func isGone(_ definition: ContainerDefinition) -> Bool {
+        definition.autoRemove || FD.cwd.exists(roots.container(definition.id) + "/" + ContainerFiles.removed)
     }
 
-    /// A container whose directory is not there yet counts as created.
+    /// A container whose directory was lost counts as created.
     private func settled(_ observation: ContainerObservation) -> ContainerObservation {
         var result = observation
         if result.status == .removed { result.status = .created }
@@ -108,6 +110,7 @@ extension Engine {
     /// Removes what a `--rm` container left when nobody waited for it, or a killed `rm`.
     func forget(_ definition: ContainerDefinition) {
         guard let store = try? self.store() else { return }
+        removeHalfMadeCgroup(of: definition.id)
         _ = try? store.removeContainer(id: definition.id, anonymousVolumes: true, durability: .volatile)
         finishRemoval(of: definition.id)
     }

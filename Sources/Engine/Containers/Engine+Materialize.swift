@@ -11,7 +11,7 @@ extension Engine {
     /// Nothing of it is synced: the database has the definition, and every start writes them again.
     func materialize(_ definition: ContainerDefinition, _ plan: ContainerPlan) throws(EngineError) {
         let store = try self.store()
-        let path = try stored { () throws(StoreError) in try store.makeContainerDirectory(definition.id) }
+        let path = store.containerDirectory(definition.id)
         try prepareMounts(definition, plan, store)
         var spec = plan.spec
         // Our own runtime mounts the overlay over its upper layer, in the container's mount namespace only: no directory

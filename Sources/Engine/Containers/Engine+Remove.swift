@@ -1,7 +1,9 @@
 import CLinux
+import Cgroups
 import Control
 import Glibc
 import Linux
+import OCI
 import Store
 
 extension Engine {
@@ -52,6 +54,7 @@ extension Engine {
     private func removeStopped(_ view: ContainerView, volumes: Bool) throws(EngineError) -> Bool {
         let store = try self.store()
         let path = roots.container(view.id)
+        removeHalfMadeCgroup(of: view.id)
         if let directory = try? FD.cwd.open(path, [.readOnly, .directory, .noFollow]) {
             // The supervisor's lock keeps a start from using what is being removed.
             guard let lock = try acquireLock(directory.fd) else { return false }
@@ -87,6 +90,32 @@ extension Engine {
             // Two removals at once: the other one won, and the container is gone as asked.
             if error.code != .notFound { throw EngineError(error) }
         }
+    }
+
+    /// A supervisor that was killed while it made the container has a directory for the runtime's record and no record:
+    /// only config.json says where its cgroup is.
+    func removeHalfMadeCgroup(of id: String) {
+        let state = roots.runtimeState + "/" + id
+        guard FD.cwd.exists(state), !FD.cwd.exists(state + "/state.json"),
+            let bytes = try? FD.cwd.readFile(roots.container(id) + "/" + ContainerFiles.specification),
+            let spec = try? Spec.decode(bytes), let host = try? CgroupHost.detect(),
+            let cgroup = try? Cgroup.abandoned(
+                host: host, cgroupsPath: spec.linux?.cgroupsPath ?? "", id: id, rootless: self.host.isRootless)
+        else { return }
+        if cgroup.isEmpty { return }
+        try? cgroup.kill()
+        try? cgroup.remove()
+    }
+
+    /// What a supervisor that was killed left of the run before; nothing while another start is under way.
+    func removeLeftRuntimeState(of id: String, _ path: String) {
+        guard FD.cwd.exists(roots.runtimeState + "/" + id),
+            let directory = try? FD.cwd.open(path, [.readOnly, .directory, .noFollow]),
+            let lock = try? SupervisorLock.acquire(in: directory.fd)
+        else { return }
+        removeHalfMadeCgroup(of: id)
+        deleteRuntimeState(id)
+        lock.release()
     }
 
     /// What is outside the store: runtime state and sockets; and what only the user namespace may delete.

@@ -47,6 +47,9 @@ extension Engine {
         // Again from the definition: other containers' processes, the host's limits and the image's users may have changed.
         let layers = try stored { () throws(StoreError) in try store.layerDirectories(container: definition.id) }
         let plan = try plan(definition, layers: layers, upper: roots.container(definition.id) + "/upper", starting: true)
+        // After power loss the row may be all there is.
+        let path = try stored { () throws(StoreError) in try store.makeContainerDirectory(definition.id) }
+        removeLeftRuntimeState(of: definition.id, path)
         try materialize(definition, plan.withLayers(layers))
         try controlled { () throws(ControlError) in try connection.create() }
         return StartingContainer(definition: definition, connection: connection)

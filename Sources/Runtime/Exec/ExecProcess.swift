@@ -93,6 +93,7 @@ private struct ExecLaunch {
         let sync = SharedFD(owning: pair.first)
         let childSync = OwnedFD(owning: pair.second)
         plan.sync = childSync.fd
+        plan.creatorSync = sync.fd
         let stage = try cloneStage()
         close(childSync)
         let channel = SyncChannel(socket: sync.fd)
@@ -195,6 +196,7 @@ private struct ExecLaunch {
 /// The process itself, inside the container, from the clone to execve.
 private enum ExecChild {
     static func run(_ plan: InitPlan, inUserNamespace: Bool) -> Never {
+        plan.closeCreatorsEnd()
         let sync = SyncChannel(socket: plan.sync)
         do throws(RuntimeError) {
             try execute(plan, sync, inUserNamespace: inUserNamespace)

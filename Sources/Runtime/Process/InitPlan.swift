@@ -1,3 +1,4 @@
+import CLinux
 import Linux
 import OCI
 import Seccomp
@@ -41,6 +42,11 @@ final class InitPlan {
     /// The creator's end of the gate: one byte starts the program.
     var gate: FD = FD(-1)
     var sync: FD = FD(-1)
+    /// The creator's end of `sync`, which the child was born with a copy of.
+    var creatorSync: FD = FD(-1)
+
+    /// First in the child: with the copy open it would wait for ever for a creator that was killed.
+    func closeCreatorsEnd() { _ = cl_close(creatorSync.rawValue) }
     var standardStreams: (input: FD, output: FD, error: FD) = (FD(0), FD(1), FD(2))
     var preservedDescriptors: Int32 = 0
     var blocksSignals = false

@@ -12,6 +12,7 @@ struct InitProcess {
 
     /// Runs the whole sequence. Never returns.
     static func run(_ plan: InitPlan) -> Never {
+        plan.closeCreatorsEnd()
         let process = InitProcess(plan: plan, sync: SyncChannel(socket: plan.sync))
         do throws(RuntimeError) {
             try process.build()

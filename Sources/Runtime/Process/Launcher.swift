@@ -138,6 +138,7 @@ struct Launcher {
         let sync = SharedFD(owning: pair.first)
         let childSync = OwnedFD(owning: pair.second)
         plan.sync = childSync.fd
+        plan.creatorSync = sync.fd
         plan.gate = gate.theirs.fd
         let process = try cloneProcess(cgroupDirectory: entry.cloneDirectory, sync)
         pid = process.pid
