@@ -14,6 +14,8 @@ public final class SupervisorConnection {
     /// Events that came while an answer was waited for.
     private var pending: [ControlEvent] = []
     private var isClosed = false
+    /// The supervisor, when it is not our child: see ``watch(_:)``.
+    private var watched: Int32 = 0
 
     package init(id: String, socket: consuming OwnedFD, child: Int32) {
         self.id = id
@@ -42,6 +44,30 @@ public final class SupervisorConnection {
                 throw ControlError(.notRunning, "connect to supervisor of", id, cause: "container is not running", exitCode: 1)
             }
             throw ControlError(error, "connect to supervisor of", id)
+        }
+    }
+
+    /// Gives up waiting for a supervisor that is stopped by a signal, instead of waiting for ever.
+    ///
+    /// - Parameter supervisor: its pid; 0 watches nothing.
+    public func watch(_ supervisor: Int32) { watched = supervisor }
+
+    /// Waits until there is something to read.
+    ///
+    /// - Throws: `.timedOut`, naming the process and what to type, when it has been stopped for ten seconds.
+    private func waitForWatched() throws(ControlError) {
+        var stoppedSeconds = 0
+        while watched > 0 {
+            var number = socket.raw
+            var wanted = Int16(POLLIN)
+            var got: Int16 = 0
+            if cl_poll(&number, &wanted, &got, 1, 1000) != 0 { return }
+            let state = processState(watched)
+            stoppedSeconds = state == "T" || state == "t" ? stoppedSeconds + 1 : 0
+            if stoppedSeconds < 10 { continue }
+            throw ControlError(
+                .timedOut, "ask supervisor of", id,
+                cause: "process \(watched) is stopped by a signal; type: kill -CONT \(watched)", exitCode: 1)
         }
     }
 
@@ -146,6 +172,7 @@ public final class SupervisorConnection {
 
     private func receiveFrame() throws(ControlError) -> (UInt32, ControlEvent)? {
         if isClosed { return nil }
+        try waitForWatched()
         let message = try receiveMessage()
         if message.bytes.isEmpty {
             isClosed = true

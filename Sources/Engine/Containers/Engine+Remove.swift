@@ -42,9 +42,23 @@ extension Engine {
             try endWithoutSupervisor(view, signal: SIGKILL, timeout: 0)
             return
         }
-        guard let connection = try connect(view.id) else { return }
+        guard let connection = try connect(view.id) else {
+            _ = try endUnreachable(view, signal: SIGKILL, timeout: 0)
+            return
+        }
+        connection.watch(view.observation.supervisor)
         if view.observation.status == .paused { try? connection.resume() }
-        _ = try? connection.stop(signal: SIGKILL, timeout: 0)
+        do throws(ControlError) {
+            _ = try connection.stop(signal: SIGKILL, timeout: 0)
+        } catch {
+            // A supervisor that does not answer is in the way of what was asked for.
+            if error.code == .timedOut {
+                try killSupervisor(of: view.id)
+                let after = try container(view.id)
+                if after.isAlive { try endWithoutSupervisor(after, signal: SIGKILL, timeout: 0) }
+                return
+            }
+        }
         _ = try? connection.post(.yield)
         // Its end: the supervisor lets go of the lock before the socket closes.
         while (try? connection.receive(timeout: 10_000)) ?? nil != nil {}

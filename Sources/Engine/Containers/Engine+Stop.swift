@@ -27,6 +27,7 @@ extension Engine {
         guard view.isAlive, !view.observation.supervisorLost, let connection = try connect(view.id) else {
             return ticket
         }
+        connection.watch(view.observation.supervisor)
         if view.observation.status == .paused { try? connection.resume() }
         let milliseconds = timeout.map { $0 < 0 || $0 > Int64.max / 1000 ? -1 : $0 * 1000 }
         _ = try controlled { () throws(ControlError) in
@@ -67,7 +68,11 @@ extension Engine {
                 view, signal: signal ?? view.definition.stopSignal, timeout: timeout ?? view.definition.stopTimeout)
             return true
         }
-        guard let connection = try connect(view.id) else { return false }
+        guard let connection = try connect(view.id) else {
+            return try endUnreachable(
+                view, signal: signal ?? view.definition.stopSignal, timeout: timeout ?? view.definition.stopTimeout)
+        }
+        connection.watch(view.observation.supervisor)
         if status == .paused { try? connection.resume() }
         _ = try controlled { () throws(ControlError) in try connection.stop(signal: signal, timeout: timeout) }
         if view.definition.autoRemove { waitForRemoval(connection, view.definition) }
@@ -86,9 +91,14 @@ extension Engine {
             return
         }
         guard let connection = try connect(view.id) else {
-            throw EngineError(
-                .conflict, sentence: "cannot kill container: \(text): container \(view.id) is not running", exitCode: 1)
+            guard try observe(view.id).pid == view.observation.pid, view.observation.pid > 0 else {
+                throw EngineError(
+                    .conflict, sentence: "cannot kill container: \(text): container \(view.id) is not running", exitCode: 1)
+            }
+            try signalDirectly(view, signal)
+            return
         }
+        connection.watch(view.observation.supervisor)
         try controlled { () throws(ControlError) in
             try connection.kill(signal)
             // What SIGKILL ends has ended when the command returns; bounded, for a process the kernel cannot end.
@@ -188,8 +198,10 @@ extension Engine {
             )
         }
         guard let connection = try connect(view.id) else {
+            if try observe(view.id).status.isAlive { throw unreachable(view, verb) }
             throw EngineError(.conflict, sentence: "container \(view.id) is not running", exitCode: 1)
         }
+        connection.watch(view.observation.supervisor)
         return connection
     }
 
@@ -222,7 +234,7 @@ extension Engine {
         }
     }
 
-    private func awaitEnd(of process: FD, milliseconds: Int64) throws(EngineError) {
+    func awaitEnd(of process: FD, milliseconds: Int64) throws(EngineError) {
         var number = process.rawValue
         var wanted = Int16(POLLIN)
         var got: Int16 = 0
