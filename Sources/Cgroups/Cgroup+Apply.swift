@@ -38,6 +38,9 @@ extension Cgroup {
         try resources.validate()
         try addMissingHierarchies(for: resources)
         try apply(resources)
+        if let scope = record.scope {
+            try SystemdScope.update(scope, rootless: record.rootless, try SystemdScope.limits(resources))
+        }
     }
 
     /// Finds the controllers of all limits, enabling those of v2 that are not enabled yet.

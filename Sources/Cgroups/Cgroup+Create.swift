@@ -10,6 +10,8 @@ extension Cgroup {
     /// goes under `parent` for root, and for a rootless caller next to or under the caller's own cgroup: next to it
     /// first, because cgroup v2 lets no controllers into a cgroup that holds processes.
     ///
+    /// `slice:prefix:name` is a scope that systemd makes: ``releaseAnchor()`` when the first process is in it.
+    ///
     /// What was made is removed again when a later step fails.
     /// Spec: OCI runtime-spec config-linux.md "Cgroups Path"; kernel: cgroup-v2.rst "Delegation".
     ///
@@ -20,13 +22,16 @@ extension Cgroup {
     ///   - parent: where relative paths go for root.
     /// - Returns: an empty cgroup (``isEmpty``) when rootless, nothing is delegated and nothing is limited.
     /// - Throws: `.notDelegated` (with the fix), `.controllerMissing`, `.notEmpty` when the cgroup exists and holds
-    ///   processes, `.systemdMissing`, `.invalid`, or the kernel's refusal.
+    ///   processes, `.systemdMissing`, `.systemd`, `.invalid`, or the kernel's refusal.
     public static func create(
         host: CgroupHost, cgroupsPath: String, id: String, resources: LinuxResources? = nil,
         controllers: Controllers = .accounting, rootless: Bool = false, parent: String = "/berth"
     ) throws(CgroupError) -> Cgroup {
         let place = try CgroupsPath.parse(cgroupsPath, id: id)
-        if case .systemd = place { throw systemdRefusal(cgroupsPath) }
+        if case .systemd(let slice, let prefix, let name) = place {
+            let scope = try SystemdScope(slice: slice, prefix: prefix, name: name, rootless: rootless)
+            return try makeScope(scope, host: host, resources: resources ?? LinuxResources(), rootless: rootless)
+        }
         let required = Controllers.needed(by: resources, rootless: rootless)
         let creation = Creation(
             host: host, place: place, required: required, wanted: controllers.union(required), rootless: rootless,
@@ -40,17 +45,6 @@ extension Cgroup {
             host: host, place: .relative([]), required: .freezer, wanted: .freezer, rootless: true, parent: [])
         let legacy = host.legacy.first { $0.controllers.contains(.freezer) }
         return (host.unified ?? legacy).map { creation.fix($0) } ?? "mount -t cgroup2 cgroup2 /sys/fs/cgroup"
-    }
-
-    private static func systemdRefusal(_ path: String) -> CgroupError {
-        if !FD.cwd.exists("/run/systemd/system") {
-            return CgroupError(
-                .systemdMissing, "use cgroups path", "\"\(path)\"",
-                "slice:prefix:name needs systemd as PID 1, and it is not running here; use a path such as /berth/name")
-        }
-        return CgroupError(
-            .unsupported, "use cgroups path", "\"\(path)\"",
-            "the systemd cgroup driver is not supported yet; use a path such as /berth/name")
     }
 }
 

@@ -12,6 +12,10 @@ extension Cgroup {
     /// - Parameter timeoutMilliseconds: for all hierarchies together.
     /// - Throws: `.busy` when processes are still there at the end; the others are removed all the same.
     public func remove(timeoutMilliseconds: Int32 = 10_000) throws(CgroupError) {
+        // The scope's last process may be our own anchor. systemd removes the cgroup when it stops the unit; stopping it
+        // also makes its name free again, which a later container may want.
+        releaseAnchor()
+        if let scope = record.scope { SystemdScope.stop(scope, rootless: record.rootless) }
         // v1 before v2 and in record order: independent trees, the order only has to be the same every time.
         var remaining = record.entries.map(\.path)
         let deadline = monotonicNanoseconds() + Int64(timeoutMilliseconds) * 1_000_000

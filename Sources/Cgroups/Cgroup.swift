@@ -17,6 +17,8 @@ public final class Cgroup {
     var fresh: [Bool]
     /// What the v2 directory offers, read once.
     var unifiedControllers: Controllers?
+    /// Keeps a scope of systemd alive until the container's first process is in it.
+    var anchor: Anchor?
 
     /// Opens nothing yet: a cgroup that is gone is reported by the first verb that needs it.
     public init(record: CgroupRecord) {

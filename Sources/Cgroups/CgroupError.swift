@@ -23,6 +23,8 @@ public struct CgroupError: Error, Sendable, CustomStringConvertible {
         public static let busy = Code(rawValue: "busy")
         /// The systemd driver was asked for and systemd is not PID 1 here.
         public static let systemdMissing = Code(rawValue: "systemd-missing")
+        /// systemd refused, in its own words.
+        public static let systemd = Code(rawValue: "systemd")
         /// Known, and not possible on this kernel or not written yet.
         public static let unsupported = Code(rawValue: "unsupported")
         public static let timedOut = Code(rawValue: "timed-out")

@@ -18,14 +18,20 @@ public struct CgroupRecord: Sendable, Equatable {
     public var entries: [Entry]
     /// Made by an unprivileged user: device rules are then best effort, as the kernel refuses them.
     public var rootless: Bool
+    /// The unit, where systemd made the cgroup.
+    public var scope: String?
 
-    public init(entries: [Entry] = [], rootless: Bool = false) {
+    public init(entries: [Entry] = [], rootless: Bool = false, scope: String? = nil) {
         self.entries = entries
         self.rootless = rootless
+        self.scope = scope
     }
 
-    /// The same as an array of strings for a state file: `hierarchy:path`, and `rootless` first where it applies.
-    public var lines: [String] { (rootless ? ["rootless"] : []) + entries.map { "\($0.hierarchy):\($0.path)" } }
+    /// The same as an array of strings for a state file: `hierarchy:path`, and before them `rootless` and `scope UNIT`
+    /// where they apply.
+    public var lines: [String] {
+        (rootless ? ["rootless"] : []) + (scope.map { ["scope " + $0] } ?? []) + entries.map { "\($0.hierarchy):\($0.path)" }
+    }
 
     /// Reads what ``lines`` wrote.
     /// - Throws: `.invalid` for a line without a colon or with a relative path.
@@ -34,6 +40,10 @@ public struct CgroupRecord: Sendable, Equatable {
         for line in lines {
             if line == "rootless" {
                 rootless = true
+                continue
+            }
+            if line.hasPrefix("scope ") {
+                scope = String(line.dropFirst(6))
                 continue
             }
             // v1 hierarchy names have no colon in /proc/self/cgroup, paths may have.

@@ -38,6 +38,8 @@ public struct CreateRequest {
     public var noNewKeyring = false
     /// On v1: controllers to have beside those of the limits.
     public var controllers: Controllers = .accounting
+    /// Let systemd make the cgroup: `linux.cgroupsPath` is then `slice:prefix:name`, or empty.
+    public var systemdCgroup = false
 
     public init(id: String, bundle: String, root: String, spec: Spec) {
         self.id = id

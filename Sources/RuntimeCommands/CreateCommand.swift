@@ -43,6 +43,7 @@ struct PreparedRequest {
         request.specBytes = bundle.bytes
         // Callers of an OCI runtime read statistics and freeze through any hierarchy, so the container is in all.
         request.controllers = .all
+        request.systemdCgroup = arguments.bool("systemd-cgroup")
         request.spec.process = try Self.passingSocketActivation(bundle.spec.process, &request.preserveFDs, arguments)
         request.pidFile = arguments.optionalString("pid-file").flatMap { $0.isEmpty ? nil : $0 }
         request.noPivot = arguments.bool("no-pivot")

@@ -186,7 +186,7 @@ extension ExternalLauncher {
         for line in text.split(separator: "\n") {
             let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
             // One that does not name the container is shared with others: never ours to kill or freeze.
-            guard fields.count == 3, fields[2].split(separator: "/").last?.contains(config.id) == true else { continue }
+            guard fields.count == 3, fields[2].split(separator: "/").last?.includes(config.id) == true else { continue }
             let name = String(fields[1])
             let hierarchy = name.isEmpty ? host.unified : host.legacy.first { $0.name == name }
             guard let hierarchy else { continue }

@@ -78,7 +78,7 @@ struct Launcher {
             // Every container needs the standard nodes, whatever its rules forbid (runc does the same).
             if !resources.devices.isEmpty { resources.devices += DeviceRules.standard }
             let cgroup = try Cgroup.create(
-                host: host, cgroupsPath: linux.cgroupsPath, id: request.id, resources: resources,
+                host: host, cgroupsPath: try cgroupsPath(), id: request.id, resources: resources,
                 controllers: request.controllers, rootless: rootless)
             do throws(CgroupError) {
                 try cgroup.apply(resources)
@@ -93,6 +93,15 @@ struct Launcher {
         } catch {
             throw RuntimeError(.system, "set up cgroup", cause: error.description)
         }
+    }
+
+    /// Where systemd manages cgroups there is a default too, and a path of directories means nothing.
+    private func cgroupsPath() throws(CgroupError) -> String {
+        let path = plan.linux.cgroupsPath
+        guard request.systemdCgroup else { return path }
+        if path.isEmpty { return ":berth:\(request.id)" }
+        if case .systemd = try CgroupsPath.parse(path, id: request.id) { return path }
+        throw CgroupError(.invalid, "use cgroups path", "\"\(path)\"", "with --systemd-cgroup it must be slice:prefix:name")
     }
 
     /// A container that has its own view of the cgroup tree, and may write to it, may divide its own cgroup.
@@ -142,6 +151,7 @@ struct Launcher {
         plan.gate = gate.theirs.fd
         let process = try cloneProcess(cgroupDirectory: entry.cloneDirectory, sync)
         pid = process.pid
+        cgroup.releaseAnchor()
         // Ours is the only copy left on this side, so that the child's end is seen as the end of the file.
         let channel = SyncChannel(socket: sync.fd)
         close(childSync)
