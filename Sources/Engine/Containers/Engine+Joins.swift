@@ -17,6 +17,14 @@ struct JoinedNamespaces {
     var userNamespace: Int32?
 }
 
+extension ContainerDefinition {
+    /// Whether any namespace is another container's.
+    fileprivate var joinsOthers: Bool {
+        for mode in [network, pid, ipc, uts] { if case .container = mode { return true } }
+        return false
+    }
+}
+
 extension Engine {
     /// Finds the processes whose namespaces a container joins.
     ///
@@ -26,6 +34,8 @@ extension Engine {
         of definition: ContainerDefinition, starting: Bool
     ) throws(EngineError) -> JoinedNamespaces {
         var result = JoinedNamespaces(definition: definition)
+        // The common case, without the key paths below: they are looked up at run time.
+        if !definition.joinsOthers { return result }
         let modes: [(SpecInputs.NamespaceKind, WritableKeyPath<ContainerDefinition, NamespaceMode>)] = [
             (.network, \.network), (.pid, \.pid), (.ipc, \.ipc), (.uts, \.uts),
         ]

@@ -37,6 +37,32 @@ def load(berth, suite, place, tag, *layers, **config):
     return tag
 
 
+# S06, S07: targets that are exchanged while they are mounted on
+
+ROUNDS = int(os.environ.get("BERTH_HOSTILE_ROUNDS", "12"))
+
+
+def test_s06_s07_targets_in_a_shared_volume(berth, place, canary):
+    """CVE-2021-30465, CVE-2024-45310: one container swaps a directory and a link out, another mounts below that name."""
+    mark = f"s06-{berth.mark}"
+    (place / "file").write_text("mounted\n")
+    script = f"mkdir -p /v/dir; ln -sfn / /v/link; ln -sfn ../../../../../../..{canary} /v/out; exec /init exchange /v/dir /v/link"
+    racer = berth.up("-v", "raced:/v", command=("sh", "-c", script))
+    berth.wait_log(racer, "ready")
+    for round in range(ROUNDS):
+        targets = ["-v", f"{place}:/v/dir/{mark}", "-v", f"{place}/file:/v/dir/{mark}-file", "-v", f"{place}:/v/out/{mark}"]
+        result = berth.run("-v", "raced:/v", *targets, "test", "sh", "-c", f"ls /; cat {canary}/secret /v/dir/secret /v/out/secret; true")
+        assert "canary-secret" not in result.out
+        if result.code:
+            assert result.err.strip()
+            continue
+        # What was mounted is inside, wherever the links led in the container's own root.
+        assert "bin" in result.out.split()
+    for outside in ("/", canary, canary / "sub", berth.root, place.parent):
+        assert not [name for name in os.listdir(outside) if name.startswith(mark)], f"made in {outside}"
+    assert berth.status(racer) == "running"
+
+
 # S10: names that are paths
 
 

@@ -178,21 +178,33 @@ def test_privileged(berth):
     assert sysfs and "rw" in sysfs[-1].options
 
 
-def cgroup_mounts(berth, *flags):
-    text = berth.run(*flags, "test", "cat", "/proc/self/mountinfo").check().out
-    return [mount for mount in parse_mountinfo(text) if mount.target.startswith("/sys/fs/cgroup")]
+# How a host mounts cgroups, made in a mount namespace of the command's own.
+CGROUP_HOSTS = {
+    "as-here": "true", "v1": "umount /sys/fs/cgroup/unified", "v2": "umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+}  # fmt: skip
 
 
-def test_privileged_may_write_its_cgroups(root_berth):
+@pytest.mark.parametrize("host", CGROUP_HOSTS)
+def test_privileged_may_write_its_cgroups(root_berth, host):
     """Docker: read-write with --privileged, and only the container's own part of the tree."""
-    mounts = cgroup_mounts(root_berth, "--privileged")
-    kinds = [mount for mount in mounts if mount.type in ("cgroup", "cgroup2")]
-    assert kinds and all("rw" in mount.options for mount in mounts)
+    if host != "as-here" and not os.path.ismount("/sys/fs/cgroup/unified"):
+        pytest.skip("needs a host with both versions")
+    wrap = ["unshare", "-m", "sh", "-c", CGROUP_HOSTS[host] + ' && exec "$@"', "--"]
+    limits = ["--pids-limit", "-1"] if host == "v2" else []  # its controllers are with v1 here
+
+    def mounts(*flags):
+        text = root_berth.run(*limits, *flags, "test", "cat", "/proc/self/mountinfo", wrap=wrap).check().out
+        return [mount for mount in parse_mountinfo(text) if mount.target.startswith("/sys/fs/cgroup")]
+
+    found = mounts("--privileged")
+    kinds = {mount.type for mount in found} & {"cgroup", "cgroup2"}
+    assert kinds and (host == "as-here" or kinds == {"v1": {"cgroup"}, "v2": {"cgroup2"}}[host])
+    assert all("rw" in mount.options for mount in found)
     script = "for d in /sys/fs/cgroup/pids /sys/fs/cgroup; do test -e $d/cgroup.procs && mkdir $d/below && rmdir $d/below && echo made && break; done"
-    assert root_berth.sh("--privileged", script).check().text == "made"
-    assert all("ro" in mount.options for mount in cgroup_mounts(root_berth))
+    assert root_berth.sh(*limits, "--privileged", script, wrap=wrap).check().text == "made"
+    assert all("ro" in mount.options for mount in mounts())
     # With the host's cgroup namespace the host's tree would be given.
-    assert all("ro" in mount.options for mount in cgroup_mounts(root_berth, "--privileged", "--cgroupns", "host"))
+    assert all("ro" in mount.options for mount in mounts("--privileged", "--cgroupns", "host"))
 
 
 def test_privileged_has_the_hosts_devices(root_berth):
