@@ -32,7 +32,9 @@ enum ImageFlags {
     @Sendable static func save() -> [Flag] {
         [
             .string(
-                "format", nil, "What to write: docker-archive, oci-archive or oci-dir", default: "docker-archive",
+                "format", nil,
+                "What to write: docker-archive (plain layers, for every docker), oci-archive or oci-dir (layers as they came)",
+                default: "docker-archive",
                 completion: .values(saveFormats)
             ) { text in
                 saveFormats.contains(text) ? nil : "must be one of docker-archive, oci-archive, oci-dir"
