@@ -89,13 +89,13 @@ def rich_tree(root):
 
 
 @pytest.fixture(scope="module")
-def rich(suite, tmp_path_factory):
+def rich(suite):
     """The tree, and its tar by GNU tar with everything in it."""
     if os.geteuid() != 0:
         pytest.skip("needs root to make device nodes and owners")
-    base = tmp_path_factory.mktemp("rich")
-    for parent in (base, base.parent):
-        parent.chmod(0o755)
+    # Below the suite's own directory: pytest closes its own to other users.
+    base = suite.base / "rich"
+    base.mkdir(mode=0o755)
     root = rich_tree(base / "tree")
     run("tar", "-C", root, "--numeric-owner", "--format=pax", "--xattrs", "--xattrs-include=*", "--sparse", "-cf", base / "rich.tar", ".")
     # dockerd cannot write again what came in as sparse files.
@@ -305,7 +305,7 @@ def test_what_umoci_writes(fresh, who, rich, place):
 
 
 @pytest.fixture(scope="module")
-def docker(tmp_path_factory):
+def docker():
     if PrivateDocker.why_not():
         pytest.skip(PrivateDocker.why_not())
     # Short: the path of a socket has 107 characters.
