@@ -19,6 +19,7 @@ extension Database {
     ///
     /// SQLite reads the log without the index beside it that it cannot make (since 3.22). Where there is no log, it wants to
     /// make one; then nothing can be in it, and the file is read as one that never changes.
+    // SAFETY: the handle is closed here on failure; otherwise it goes to the one database that owns and closes it.
     static func openToRead(_ path: String) throws(StoreError) -> OpaquePointer {
         let hasLog = FD.cwd.exists(path + "-wal")
         var escaped = ""

@@ -33,6 +33,8 @@ struct UnsafeCodeTests {
         "JSON/JSONParser+Strings.swift": "the document's bytes, borrowed for the parse",
         "JSON/JSONWriter.swift": "string bytes without a copy",
         "Store/Database.swift": "SQLite's handles",
+        "Store/Database+Faults.swift": "SQLite's handles",
+        "Store/ImageOutput.swift": "blobs written from the stream's buffer",
         "Store/LayerPath.swift": "names as C strings without a copy",
         "Store/LayerUnpacker.swift": "file content written from the stream's buffer",
         "Store/LayerUnpacker+Metadata.swift": "attribute names and values handed to the kernel",
