@@ -38,7 +38,7 @@ public enum RuntimeProgram {
             CreateCommand.command, StartCommand.command, RunCommand.command, ExecCommand.command, StateCommand.command,
             KillCommand.command, DeleteCommand.command, PauseCommand.pause, PauseCommand.resume, PsCommand.command,
             ListCommand.command, UpdateCommand.command, EventsCommand.command, SpecCommand.command, FeaturesCommand.command,
-        ]
+        ] + CheckpointCommand.commands
     }
 
     /// The entry point of the program. The process has one thread and must keep it.

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from host import CGROUPS, wait_for
-from subtree import remove
+from subtree import inside, remove
 
 PROGRAM = pathlib.Path("/lib/systemd/systemd")
 PLACE = CGROUPS / "sd"
@@ -167,3 +167,62 @@ def test_a_name_that_is_in_use(ct, systemd):
     finally:
         systemd.ctl("kill", "-s", "KILL", ct.scope)
         other.wait(10)
+
+
+# The manager of an ordinary user
+
+
+@pytest.fixture
+def user(suite, systemd):
+    """`systemd --user` of the ordinary user in a subtree that belongs to him; gives (enter, place)."""
+    who = suite.user
+    place = CGROUPS / "sdu"
+    runtime = suite.runtime_directory(who)
+    units = pathlib.Path("/run/berth-user-units")
+    units.mkdir(exist_ok=True)
+    (units / "default.target").write_text("[Unit]\nDescription=nothing\n")
+    place.mkdir()
+    own(place, who)
+    environment = suite.environment(who) | {
+        "SYSTEMD_UNIT_PATH": f"{units}:{runtime}/systemd/user.control:{runtime}/systemd/transient", "XDG_RUNTIME_DIR": str(runtime),
+    }  # fmt: skip
+    script = f"echo 0 > {place}/cgroup.procs; exec setpriv --reuid {who.uid} --regid {who.gid} --clear-groups {PROGRAM} --user --unit=default.target"
+    with open("/tmp/systemd-user.log", "w+b") as log:
+        process = subprocess.Popen(["sh", "-c", script], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            wait_for(lambda: (runtime / "systemd/private").exists() or process.poll() is not None, "the manager of the user", 30)
+            log.seek(0)
+            assert process.poll() is None, log.read()
+            yield place
+        finally:
+            process.kill()
+            process.wait()
+            remove(place)
+            shutil.rmtree(runtime / "systemd", ignore_errors=True)
+
+
+def own(place, who):
+    """As `Delegate=yes` of user@.service does it."""
+    for name in ["", *pathlib.Path("/sys/kernel/cgroup/delegate").read_text().split()]:
+        if (place / name).exists():
+            os.chown(place / name, who.uid, who.gid)
+
+
+def test_an_ordinary_users_own_manager(user, user_ct):
+    """The scope lies below the user's slice, with limits; the manager is asked over the user's own socket."""
+    user_ct.linux["cgroupsPath"] = f"user.slice:berth:{user_ct.id}"
+    user_ct.resources.update({"memory": {"limit": 32 << 20, "swap": 32 << 20}, "pids": {"limit": 30}})
+    popen = user_ct.popen
+    user_ct.popen = lambda *args, options=(), **more: popen(*args, options=["--systemd-cgroup", *options], **more)
+    # As from a session of the user: the kernel lets him move processes only within his own subtree.
+    session = user / "session"
+    session.mkdir()
+    own(session, user_ct.who)
+    with inside(session):
+        user_ct.up()
+        found = list(user.rglob(f"berth-{user_ct.id}.scope"))
+        assert len(found) == 1 and found[0].parent.name == "user.slice"
+        assert (found[0] / "memory.max").read_text().strip() == str(32 << 20) and (found[0] / "pids.max").read_text().strip() == "30"
+        assert user_ct.exec("mem 200").code == 137
+        user_ct.stop()
+    assert not found[0].exists()
