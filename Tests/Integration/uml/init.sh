@@ -13,6 +13,7 @@ ln -sfn /proc/self/fd /dev/fd
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mount -t tmpfs -o mode=0755 tmpfs /run
 mount -t tmpfs -o mode=1777 tmpfs /tmp
+mount -t tmpfs -o mode=0755 tmpfs /var/cache
 # The host's /tmp is hidden now, and the repository may be there.
 mount -t tmpfs -o mode=0755 tmpfs /mnt
 mkdir /mnt/out /mnt/repository
