@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Linux
+import OCI
 import Store
 
 extension Engine {
@@ -55,11 +56,11 @@ extension Engine {
                         try FD.cwd.makeDirectories(mount.source, mode: 0o755)
                     }
                 }
-                if mount.changeOwner { try changeOwner(of: mount.source, plan) }
+                if mount.changeOwner { try changeOwner(of: mount.source, plan, isMapped: false) }
             case .volume:
                 let path = try stored { () throws(StoreError) in try store.volumeDirectory(mount.source) }
                 if !mount.noCopy { try fillVolume(mount, path, plan) }
-                if mount.changeOwner { try changeOwner(of: path, plan) }
+                if mount.changeOwner { try changeOwner(of: path, plan, isMapped: true) }
                 if !mount.subpath.isEmpty { try checkSubpath(mount, path) }
             }
         }
@@ -69,8 +70,14 @@ extension Engine {
     /// descriptor when it mounts, and that is the one that counts.
     private func checkSubpath(_ mount: MountDefinition, _ path: String) throws(EngineError) {
         try during("use volume-subpath", mount.subpath) { () throws(SystemError) in
-            let root = try FD.cwd.open(path, [.path, .directory])
-            _ = try root.fd.open(mount.subpath, .path, resolve: [.beneath, .noMagicLinks])
+            do throws(SystemError) {
+                let root = try FD.cwd.open(path, [.path, .directory])
+                _ = try root.fd.open(mount.subpath, .path, resolve: [.beneath, .noMagicLinks])
+            } catch {
+                // A directory of one of the container's users: only who is root over them can look.
+                if host.isRootless, error.errno == .accessDenied { return }
+                throw error
+            }
         }
     }
 
@@ -86,12 +93,24 @@ extension Engine {
     }
 
     /// `U`: everything in the source belongs to the container's user afterwards.
-    private func changeOwner(of path: String, _ plan: ContainerPlan) throws(EngineError) {
+    ///
+    /// - Parameter isMapped: it is mounted with the ids that are seen inside; else it shows the host's.
+    private func changeOwner(of path: String, _ plan: ContainerPlan, isMapped: Bool) throws(EngineError) {
         if host.isRootless, plan.hasUserNamespace {
             try runInUserNamespace(["change-owner", path, "\(plan.user.uid)", "\(plan.user.gid)"])
             return
         }
-        try VolumeContent.changeOwner(path, uid: plan.user.uid, gid: plan.user.gid)
+        let uid = isMapped ? plan.user.uid : onHost(plan.user.uid, plan.users)
+        let gid = isMapped ? plan.user.gid : onHost(plan.user.gid, plan.groups)
+        try VolumeContent.changeOwner(path, uid: uid, gid: gid)
+    }
+
+    /// The host's number of an id inside; without a user namespace the same.
+    private func onHost(_ id: UInt32, _ mappings: [LinuxIDMapping]) -> UInt32 {
+        for mapping in mappings where id >= mapping.containerID && id - mapping.containerID < mapping.size {
+            return mapping.hostID &+ (id - mapping.containerID)
+        }
+        return id
     }
 }
 

@@ -289,6 +289,32 @@ def test_s73_a_part_that_becomes_a_link_before_the_start(berth, parted):
     assert "file" in berth.ok("start", "-a", "later").lines
 
 
+def test_a_part_that_only_the_containers_users_may_look_into(berth):
+    script = "mkdir -p /v/own/deep && echo kept > /v/own/deep/file && chown -R 1000:1000 /v/own && chmod 700 /v/own"
+    berth.sh("-v", "owned:/v", script).check()
+    assert berth.sh(*part("owned", "own/deep"), "cat /mnt/file; stat -c %u /mnt").check().lines == ["kept", "1000"]
+    berth.run(*part("owned", "own/deep/../../.."), "test", "true").fails(125)
+    berth.run(*part("owned", "own/missing"), "test", "true").fails(125, "missing|subpath")
+
+
+# Owners
+
+
+@pytest.mark.parametrize("userns", [[], ["--userns", "auto"]], ids=["own", "auto"])
+def test_u_gives_the_source_to_the_containers_user(berth, place, userns):
+    """podman's U: what was anybody's is the user's inside, whatever number that is on the host."""
+    if userns and not berth.who.is_root:
+        pytest.skip("auto is for root")
+    (place / "sub").mkdir()
+    (place / "sub/file").touch()
+    for path in (place / "sub", place / "sub/file"):
+        os.chown(path, berth.who.uid, berth.who.gid)
+    script = "stat -c %u:%g /mnt/sub /mnt/sub/file && touch /mnt/new"
+    assert berth.sh(*userns, "-u", "app", "-v", f"{place}:/mnt:U", script).check().lines == ["1000:1000"] * 2
+    volume = "given" + place.name
+    assert berth.sh(*userns, "-u", "app", "-v", f"{volume}:/mnt:U", "stat -c %u:%g /mnt && touch /mnt/new").check().text == "1000:1000"
+
+
 # tmpfs, shm, read-only
 
 
