@@ -3,6 +3,9 @@ import Glibc
 import Linux
 
 /// The files of one log: `container.log` being written, `container.log.1` before it, and so on.
+///
+/// They move under a reader: a rotation renames from the oldest down, so one name at a time is missing in between, and
+/// only upwards. A missing name alone is therefore no end; a search upwards meets each file.
 final class LogFiles {
     let directory: OwnedFD
     /// No log has more; a hostile or wrong directory must not be searched for ever.
@@ -27,8 +30,14 @@ final class LogFiles {
     /// The age that a file has now; nil when it was rotated out.
     func index(of identity: LogFile.Identity, from start: Int) -> Int? {
         var index = start
-        while index < LogFiles.maximum, let info = try? directory.fd.status(of: LogFiles.name(index)) {
-            if LogFile.Identity(info) == identity { return index }
+        var missing = 0
+        while index < LogFiles.maximum, missing < 2 {
+            if let info = try? directory.fd.status(of: LogFiles.name(index)) {
+                if LogFile.Identity(info) == identity { return index }
+                missing = 0
+            } else {
+                missing += 1
+            }
             index += 1
         }
         return nil
@@ -37,8 +46,12 @@ final class LogFiles {
     /// The oldest age there is; nil without any file.
     func oldest() -> Int? {
         var index = 0
-        while index < LogFiles.maximum, directory.fd.exists(LogFiles.name(index)) { index += 1 }
-        return index == 0 ? nil : index - 1
+        var found: Int?
+        while index < LogFiles.maximum, index - (found ?? -1) < 3 {
+            if directory.fd.exists(LogFiles.name(index)) { found = index }
+            index += 1
+        }
+        return found
     }
 
     /// Opens the file that was begun after `identity` ended.
@@ -46,7 +59,7 @@ final class LogFiles {
     /// Names move while we look: the answer counts only if the old file still has the age it had before the open.
     /// - Returns: nil when `identity` is the newest.
     func next(after identity: LogFile.Identity) throws(SystemError) -> LogFile? {
-        for _ in 0..<100 {
+        for attempt in 0..<100 {
             guard let age = index(of: identity, from: 0) else {
                 // Rotated out under a slow reader: what is lost is lost, go on with the oldest there is.
                 guard let oldest = oldest() else { return nil }
@@ -54,7 +67,10 @@ final class LogFiles {
                 continue
             }
             if age == 0 { return nil }
-            guard let file = try open(age - 1) else { continue }
+            // A name that stays missing was left so by a kill in the middle of a rotation.
+            var younger = try open(age - 1)
+            if younger == nil, attempt > 50, age > 1 { younger = try open(age - 2) }
+            guard let file = younger else { continue }
             if file.identity != identity, index(of: identity, from: age) == age { return file }
         }
         return nil

@@ -119,18 +119,26 @@ public struct LogReader {
             }
             var scanner = TailScanner(wanted: max(tail, 1))
             var index = 0
+            var missing = 0
             var earliest: LogFile?
-            while index < LogFiles.maximum, let file = try files.open(index) {
+            while index < LogFiles.maximum, missing < 2 {
+                defer { index += 1 }
+                guard let file = try files.open(index) else {
+                    missing += 1
+                    continue
+                }
+                missing = 0
                 if tail == 0 {
                     file.offset = file.size
                     return file
                 }
+                // It has moved up since it was looked at under the name before.
+                if file.identity == earliest?.identity { continue }
                 earliest = file
                 if let offset = try file.offsetOfTail(&scanner) {
                     file.offset = offset
                     break
                 }
-                index += 1
             }
             return earliest
         }
@@ -168,8 +176,12 @@ private struct LogWatch: ~Copyable {
             }
         }
         guard let supervisor, set.isReady(spoke) || supervisor.hasPending else { return false }
-        guard let event = try? supervisor.receive() else { return true }
-        if case .exited(_, let restarting) = event { return !restarting }
-        return false
+        // One message and no more: an answer that carries nothing must not keep us from the log.
+        do throws(ControlError) {
+            if case .exited(_, let restarting) = try supervisor.receiveOne() { return !restarting }
+            return false
+        } catch {
+            return true
+        }
     }
 }

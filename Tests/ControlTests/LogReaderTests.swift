@@ -102,6 +102,40 @@ import Testing
         #expect(throws: ControlError.self) { _ = try read() }
     }
 
+    /// A rotation is going on, or was killed: one name is missing.
+    @Test(arguments: [0, 1, 2, 3]) func aMissingNameIsNoEnd(_ missing: Int) throws {
+        for index in 0..<5 where index != missing { try write(index, line(9 - index, "\(index)")) }
+        let wanted = [4, 3, 2, 1, 0].filter { $0 != missing }.map { "\($0)" }
+        #expect(try read() == wanted)
+        #expect(try read(.init(tail: 3)) == wanted.suffix(3))
+        #expect(try read(.init(tail: 9)) == wanted)
+    }
+
+    @Test func followIsNotHeldByABareAnswer() throws {
+        try write(0, line(1, "a"))
+        let pair = try makeSocketPair(.sequencedPacket).take()
+        var other: SharedFD? = SharedFD(owning: pair.second)
+        let supervisor = SupervisorConnection(id: "c1", socket: OwnedFD(owning: pair.first), child: 0)
+        try other?.fd.send(ControlEvent.done.frame(sequence: 0).encoded)
+        var texts: [String] = []
+        var round = 0
+        var reader = try LogReader(directory: scratch.path)
+        try reader.follow(
+            supervisor,
+            {
+                texts.append(String(decoding: $0.text, as: UTF8.self))
+                return true
+            },
+            idle: {
+                round += 1
+                // The answer wakes the first wait and brings nothing more: only the file has news, then the end comes.
+                if round == 1 { try? write(0, line(1, "a") + line(2, "b")) }
+                if round == 2 { other = nil }
+            })
+        #expect(texts == ["a", "b"])
+        #expect(other == nil)
+    }
+
     @Test func printerIsByteExactAndMarksLines() throws {
         try write(0, line(1, "one") + line(2, "par", "P") + line(2, "err", "F", "stderr") + line(2, "tial") + line(3, "$ ", "P"))
         let pipe = try makePipe()
