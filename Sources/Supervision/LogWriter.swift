@@ -13,15 +13,15 @@ package final class LogWriter {
     package static let longestText = 16 << 10
     /// Bytes before the text: time, space, stream, space, tag, space.
     private static let headLength = TimeText.length + 10
-    private static let tagOffset = TimeText.length + 8
 
     private let directory: FD
     private let maximumSize: Int
     private let maximumFiles: UInt32
     private var file: SharedFD?
     private var size = 0
-    /// Records that wait for one `write(2)`.
-    private var buffer = MappedBuffer(capacity: 256 << 10)
+    /// Records that wait for one `write(2)`: room for what one read of the container's pipe becomes with lines of a
+    /// hundred bytes.
+    private var buffer = MappedBuffer(capacity: 512 << 10)
     private var filled = 0
     private var records = 0
     private var dropped = LogLoss()
@@ -44,52 +44,53 @@ package final class LogWriter {
             dropped.add(records: 1, bytes: bytes.count, ENOMEM)
             return
         }
-        withUnsafeTemporaryAllocation(byteCount: LogWriter.headLength, alignment: 8) { head in
-            LogWriter.makeHead(head, stream, clock())
-            guard let headBase = head.baseAddress else { return }
-            append(base, bytes.count, headBase, out)
+        let head = LogHead(stream, clock())
+        let end = base + bytes.count
+        var text = base
+        var isNewFile = size == 0
+        while text < end {
+            let next = fill(out, text, end, head, alwaysFirst: isNewFile)
+            flush()
+            if next == text { rotate() }
+            // Once after each rotation a record goes in whatever its size: also where the file could not be emptied.
+            isNewFile = next == text || size == 0
+            text = next
         }
-        flush()
     }
 
-    private func append(
-        _ base: UnsafeRawPointer, _ count: Int, _ head: UnsafeMutableRawPointer, _ out: UnsafeMutableRawPointer
-    ) {
+    /// Makes records until the text is used up, or until the next one has no room in the buffer or in the file.
+    ///
+    /// The loop works on locals: this is where a container that talks much spends our time.
+    /// - Parameter alwaysFirst: the first record goes in even when it alone is larger than a file may be.
+    /// - Returns: where the text goes on.
+    private func fill(
+        _ out: UnsafeMutableRawPointer, _ start: UnsafeRawPointer, _ end: UnsafeRawPointer, _ head: LogHead,
+        alwaysFirst: Bool
+    ) -> UnsafeRawPointer {
         let headLength = LogWriter.headLength
-        var position = 0
-        while position < count {
-            let limit = min(count - position, LogWriter.longestText)
-            let text = base + position
-            var length = limit
-            var tag = UInt8(ascii: "P")
-            var taken = limit
-            if let newline = memchr(text, 10, limit) {
-                length = UnsafeRawPointer(newline) - text
-                taken = length + 1
-                tag = UInt8(ascii: "F")
-            }
+        let room = min(buffer.capacity, max(0, maximumSize - size))
+        var text = start
+        var used = 0
+        var count = 0
+        while text < end {
+            let limit = min(end - text, LogWriter.longestText)
+            let newline = memchr(text, 10, limit).map { UnsafeRawPointer($0) }
+            let length = newline.map { $0 - text } ?? limit
             let record = headLength + length + 1
-            if filled + record > buffer.capacity { flush() }
-            if size + filled + record > maximumSize, size + filled > 0 {
-                flush()
-                rotate()
-            }
-            // SAFETY: a record has at most headLength + longestText + 1 bytes, and the buffer has room for it now.
-            head.storeBytes(of: tag, toByteOffset: LogWriter.tagOffset, as: UInt8.self)
-            let target = out + filled
-            memcpy(target, head, headLength)
+            if used + record > room, used > 0 || !alwaysFirst { break }
+            // SAFETY: a record has at most headLength + longestText + 1 bytes; the buffer has room for it, by the line above
+            // or because it is empty.
+            let target = out + used
+            head.store(to: target, isPartial: newline == nil)
             memcpy(target + headLength, text, length)
             target.storeBytes(of: UInt8(ascii: "\n"), toByteOffset: headLength + length, as: UInt8.self)
-            filled += record
-            records += 1
-            position += taken
+            used += record
+            count += 1
+            text = newline.map { $0 + 1 } ?? text + length
         }
-    }
-
-    private static func makeHead(_ head: UnsafeMutableRawBufferPointer, _ stream: LogRecord.Stream, _ time: Int64) {
-        TimeText.write(time, to: head)
-        let name: StaticString = stream == .output ? " stdout F " : " stderr F "
-        head[TimeText.length...].copyBytes(from: UnsafeRawBufferPointer(start: name.utf8Start, count: 10))
+        filled = used
+        records = count
+        return text
     }
 
     /// Gives back memory that is only needed while data flows.
@@ -206,7 +207,13 @@ package final class LogWriter {
     private func rotate() {
         let last = maximumFiles - 1
         if last > 0 {
-            for index in stride(from: last, to: 1, by: -1) {
+            // The oldest goes by a call of its own. A rename over it makes ext4 write the renamed file's data to the disk
+            // at once (auto_da_alloc): 40 ms for 20 MB, while the container waits.
+            _ = cl_unlinkat(directory.rawValue, "\(ContainerFiles.log).\(last)", 0)
+            // Up to the first name that is free. Names stay without gaps, also after a kill in the middle of this.
+            var free: UInt32 = 1
+            while free < last, directory.exists("\(ContainerFiles.log).\(free)") { free += 1 }
+            for index in stride(from: free, to: 1, by: -1) {
                 try? directory.rename("\(ContainerFiles.log).\(index - 1)", to: "\(ContainerFiles.log).\(index)")
             }
         }
@@ -234,5 +241,39 @@ private struct LogLoss {
         self.records = self.records &+ records
         self.bytes = self.bytes &+ bytes
         self.errno = errno
+    }
+}
+
+/// What stands before the text of each record of one piece of output, as five words: one store each.
+private struct LogHead {
+    private let words: (UInt64, UInt64, UInt64, UInt64)
+    private let full: UInt64
+    private let partial: UInt64
+
+    init(_ stream: LogRecord.Stream, _ time: Int64) {
+        let name: StaticString = stream == .output ? " stdout F " : " stderr F "
+        // SAFETY: 40 bytes are written before they are read as words: the time's 30 and the name's 10.
+        let made = withUnsafeTemporaryAllocation(byteCount: 40, alignment: 8) { head in
+            TimeText.write(time, to: head)
+            head[TimeText.length...].copyBytes(from: UnsafeRawBufferPointer(start: name.utf8Start, count: 10))
+            let words = (
+                head.load(as: UInt64.self), head.load(fromByteOffset: 8, as: UInt64.self),
+                head.load(fromByteOffset: 16, as: UInt64.self), head.load(fromByteOffset: 24, as: UInt64.self)
+            )
+            let full = head.load(fromByteOffset: 32, as: UInt64.self)
+            head[38] = UInt8(ascii: "P")
+            return (words, full, head.load(fromByteOffset: 32, as: UInt64.self))
+        }
+        (words, full, partial) = made
+    }
+
+    /// - Parameter target: 40 bytes, of any alignment.
+    @inline(__always)
+    func store(to target: UnsafeMutableRawPointer, isPartial: Bool) {
+        target.storeBytes(of: words.0, as: UInt64.self)
+        target.storeBytes(of: words.1, toByteOffset: 8, as: UInt64.self)
+        target.storeBytes(of: words.2, toByteOffset: 16, as: UInt64.self)
+        target.storeBytes(of: words.3, toByteOffset: 24, as: UInt64.self)
+        target.storeBytes(of: isPartial ? partial : full, toByteOffset: 32, as: UInt64.self)
     }
 }

@@ -71,6 +71,42 @@ import Testing
         }
     }
 
+    /// What a kill in the middle of a rotation leaves is closed by the next one, and no more files move than must.
+    @Test func rotationClosesAGap() throws {
+        for index in [0, 1, 2, 4] {
+            let name = index == 0 ? "container.log" : "container.log.\(index)"
+            try scratch.directory.fd.writeFile(name, Array("2026-01-02T03:04:05.123456789Z stdout F \(index)\n".utf8))
+        }
+        let log = writer(size: 45, files: 6)
+        put(log, "new\n")
+        let opened = try FD.cwd.open(scratch.path, [.readOnly, .directory])
+        #expect(Set(try directoryEntries(opened.fd).map(\.name)) == Set(["container.log"] + (1...4).map { "container.log.\($0)" }))
+        #expect(try scratch.records().map { String(decoding: $0.text, as: UTF8.self) } == ["4", "2", "1", "0", "new"])
+    }
+
+    /// Files move all the time while they are read: every line comes once and in order.
+    @Test func readerFollowsThroughRotations() throws {
+        let count = 4000
+        let child = forkChild {
+            let log = writer(size: 600, files: 2000)
+            for index in 0..<count { put(log, "\(index)\n") }
+            return 0
+        }
+        var reader = try LogReader(directory: scratch.path)
+        var next = 0
+        var isRight = true
+        let end = monotonicNanoseconds() + 50_000_000_000
+        while next < count, isRight, monotonicNanoseconds() < end {
+            _ = try reader.readAvailable { record in
+                isRight = isRight && String(decoding: record.text, as: UTF8.self) == "\(next)"
+                next += 1
+                return isRight
+            }
+        }
+        #expect(isRight && next == count, "at line \(next)")
+        #expect((try waitForProcess(child))?.status == .exited(0))
+    }
+
     @Test func oneFileIsOneFile() throws {
         let log = writer(size: 1000, files: 1)
         for index in 0..<500 { put(log, "line \(index)\n") }
