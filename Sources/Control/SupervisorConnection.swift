@@ -11,6 +11,7 @@ public final class SupervisorConnection {
     /// The supervisor as a child, when this process launched it; reaped at the end of the connection.
     private let child: Int32
     private var lastSequence: UInt32 = 0
+    private var lastAnswered: UInt32 = 0
     /// Events that came while an answer was waited for.
     private var pending: [ControlEvent] = []
     private var isClosed = false
@@ -92,6 +93,7 @@ public final class SupervisorConnection {
     /// - Throws: `.system`. That the supervisor has gone is told by what waits for the answer.
     @discardableResult
     public func post(_ request: ControlRequest, descriptors: [FD] = []) throws(ControlError) -> UInt32 {
+        try makeRoom()
         lastSequence &+= 1
         do throws(SystemError) {
             try socket.fd.send(request.frame(sequence: lastSequence).encoded, descriptors: descriptors, flags: 0x4000 /* MSG_NOSIGNAL */)
@@ -101,6 +103,15 @@ public final class SupervisorConnection {
             throw ControlError(error, "ask supervisor of", id)
         }
         return lastSequence
+    }
+
+    /// Takes answers in while many are due. A local socket holds ten messages, and a supervisor does not wait for us: it
+    /// drops a client whose socket is full.
+    private func makeRoom() throws(ControlError) {
+        while lastSequence &- lastAnswered >= 6 {
+            guard let (sequence, event) = try receiveFrame() else { return }
+            keep(sequence, event)
+        }
     }
 
     /// Sends a request and waits for its answer; events that come before it are kept for ``receive(timeout:)``.
@@ -121,6 +132,7 @@ public final class SupervisorConnection {
             case .done: return
             case .refused(let code, let text):
                 throw ControlError(ControlError.Code(rawValue: code), "ask supervisor of", id, cause: text, exitCode: 1)
+            case .failed(let exitCode, let text): throw ControlError(.startFailed, "exec in", id, cause: text, exitCode: exitCode)
             default: pending.append(event)
             }
         }
@@ -183,7 +195,10 @@ public final class SupervisorConnection {
         guard frame.sequence <= lastSequence else {
             throw ControlError(.protocol, "ask supervisor of", id, cause: "answer to a request that was not made")
         }
-        return (frame.sequence, try ControlEvent(frame))
+        let event = try ControlEvent(frame)
+        // What answers `.query` comes before the end of the answer, and without a number.
+        if frame.sequence != 0 { lastAnswered = frame.sequence }
+        return (frame.sequence, event)
     }
 
     private func receiveMessage() throws(ControlError) -> Message {
