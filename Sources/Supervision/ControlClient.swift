@@ -7,6 +7,10 @@ final class ControlClient {
     var token: EventLoop.Token?
     /// Of the latest request: each must be one more.
     var sequence: UInt32 = 0
+    /// It has connected streams: the end is told after the last byte.
+    var isAttached = false
+    /// It was told the end of this run already.
+    var knowsEnd = false
 
     init(_ socket: SharedFD) { self.socket = socket }
 

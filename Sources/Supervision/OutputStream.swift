@@ -17,6 +17,8 @@ package final class OutputStream {
     /// Bytes of the piece that clients still need.
     private var length = 0
     private var sinks: [Sink] = []
+    /// What was left in the pipe at the end of the run, for clients that are behind. The log has it already.
+    private var tail: ArraySlice<UInt8> = []
     private var isTerminal = false
     private var pipeWasEnlarged = false
     /// The container has ended: take what is there, do not wait for more.
@@ -50,7 +52,9 @@ package final class OutputStream {
 
     package var hasClients: Bool { !sinks.isEmpty }
     /// Whether nothing is left to read or to hand on.
-    package var isFinished: Bool { source == nil && sinks.allSatisfy { $0.done >= length } }
+    package var isFinished: Bool { source == nil && tail.isEmpty && isTaken }
+    /// Whether every client has the piece.
+    private var isTaken: Bool { sinks.allSatisfy { $0.done >= length } }
 
     /// Begins to read a run's output.
     package func open(_ source: SharedFD, isTerminal: Bool) throws(SystemError) {
@@ -72,11 +76,45 @@ package final class OutputStream {
         sinks.append(sink)
     }
 
-    /// The container has ended: what is in the pipe is all there will be.
+    /// The container has ended: what is in the pipe is all there will be. The log gets it now, clients when they can.
     package func drain() {
         isDraining = true
-        if source != nil, length == 0 || sinks.allSatisfy({ $0.done >= length }) { read() }
+        if isTaken { read() }
+        if !isTaken { takeTail() }
         if isFinished { onFinished() }
+    }
+
+    /// Empties the pipe for the log although clients are behind: they hold up themselves only.
+    private func takeTail() {
+        guard let source else { return }
+        let chunk = 64 << 10
+        var count = chunk
+        // A pipe's most, should somebody who could not be killed go on writing.
+        while count > 0, tail.count < 1 << 20 {
+            let bytes = [UInt8](unsafeUninitializedCapacity: chunk) { buffer, initialized in
+                count = cl_read(source.raw, buffer.baseAddress, chunk)
+                initialized = max(0, count)
+            }
+            bytes.withUnsafeBytes { if !$0.isEmpty { log?.write(stream, $0) } }
+            tail += bytes
+        }
+        closeSource()
+    }
+
+    /// Goes on with the next piece of what was kept.
+    private func pushTail() {
+        while isTaken, !tail.isEmpty {
+            guard let base = buffer.map() else {
+                tail = []
+                return
+            }
+            length = min(tail.count, buffer.capacity)
+            // SAFETY: at most the capacity, from the beginning of as many bytes.
+            tail.withUnsafeBytes { if let start = $0.baseAddress { memcpy(base, start, length) } }
+            tail = tail.dropFirst(length)
+            for sink in sinks { sink.done = 0 }
+            for sink in sinks { push(sink) }
+        }
     }
 
     /// Ends all attachments; clients read to the end of their pipes.
@@ -85,6 +123,7 @@ package final class OutputStream {
             if let token = sink.token { loop.remove(token) }
         }
         sinks = []
+        tail = []
         length = 0
     }
 
@@ -101,7 +140,7 @@ package final class OutputStream {
     }
 
     package func releaseMemory() {
-        if sinks.allSatisfy({ $0.done >= length }) {
+        if isTaken {
             length = 0
             for sink in sinks { sink.done = 0 }
             buffer.release()
@@ -146,7 +185,7 @@ package final class OutputStream {
             length = count
             for sink in sinks { sink.done = 0 }
             for sink in sinks { push(sink) }
-            if sinks.contains(where: { $0.done < length }) {
+            if !isTaken {
                 unwatch()
                 return
             }
@@ -219,7 +258,8 @@ package final class OutputStream {
 
     /// Goes on reading once every client has the piece.
     private func resumeIfTaken() {
-        guard sinks.allSatisfy({ $0.done >= length }) else { return }
+        pushTail()
+        guard isTaken else { return }
         if source == nil {
             onFinished()
         } else if isDraining {

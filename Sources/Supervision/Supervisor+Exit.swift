@@ -8,6 +8,7 @@ import Linux
 /// The order: reap, take the container down, write the record, hand the rest of the output to the log and the clients,
 /// tell the clients, then start again or go. With `--rm` there is nothing to come back to, so those who wait are told
 /// before the container is taken down: the command that shows its exit code clears the database meanwhile.
+/// Who has no streams attached is told before slow readers are done.
 extension Supervisor {
     /// Collects every child that has ended: the container's first process, and orphans that were given to us.
     func reap() {
@@ -105,6 +106,15 @@ extension Supervisor {
         if let event { broadcast(event) }
         input.close()
         drainOutput()
+        if stage == .draining { tellEnd(exit) { !$0.isAttached } }
+    }
+
+    /// Tells each client once. - Parameter chosen: which clients.
+    private func tellEnd(_ exit: ExitRecord, _ chosen: (ControlClient) -> Bool) {
+        for client in clients where !client.knowsEnd && chosen(client) {
+            client.knowsEnd = true
+            if !client.send(.exited(exit, restarting: nextRun != nil), sequence: 0) { remove(client) }
+        }
     }
 
     /// Reads what is left; the last stream to finish concludes the run, perhaps at once.
@@ -139,7 +149,8 @@ extension Supervisor {
     func conclude() {
         guard let exit = lastExit else { return }
         if let wait = nextRun {
-            broadcast(.exited(exit, restarting: true))
+            tellEnd(exit) { _ in true }
+            for client in clients { client.knowsEnd = false }
             stage = .waiting
             loop.set(.restart, in: wait)
             becomeIdleSoon()
@@ -148,7 +159,7 @@ extension Supervisor {
         if stage == .waiting { saveRecord(exit) }
         stage = .finished
         if !config.autoRemove { setPhase(.exited) }
-        broadcast(.exited(exit, restarting: false))
+        tellEnd(exit) { _ in true }
         takeDown()
         if config.autoRemove { removeContainer() }
         leave()

@@ -11,7 +11,9 @@ extension Supervisor {
         case .start:
             guard client === starter, stage == .created else { throw refusal("container is not waiting for start") }
             start()
-        case .attach(let streams): try attach(streams, descriptors)
+        case .attach(let streams):
+            try attach(streams, descriptors)
+            client.isAttached = true
         case .resize(let rows, let columns): try resize(rows, columns)
         case .stop(let signal, let timeout): try stop(signal, timeout)
         case .kill(let signal): try kill(signal)

@@ -326,6 +326,36 @@ import Testing
         #expect(it.reap() == .exited(0))
     }
 
+    @Test func theEndIsToldBeforeASlowReaderIsDone() throws {
+        let it = try launch("yes")
+        let streams = try it.connection.attach([.output])
+        try it.connection.start()
+        try it.connection.waitForStarted()
+        let other = try SupervisorConnection.connect(run: it.run, id: "c1")
+        let output = try #require(streams.output)
+        // Full to the brim: the piece, both pipes.
+        var size = 0
+        #expect(
+            try waitUntil {
+                usleep(50_000)
+                defer { size = (try? FD.cwd.readFile(it.directory + "/container.log").count) ?? 0 }
+                return try size > 0 && FD.cwd.readFile(it.directory + "/container.log").count == size
+            })
+        try other.kill(SIGKILL)
+        #expect(try other.waitForExit()?.signal == SIGKILL)
+        // Nobody has read the output yet, and the log has all of it.
+        var logged: [UInt8] = []
+        var reader = try LogReader(directory: it.directory)
+        _ = try reader.readAvailable {
+            logged += Array($0.text) + ($0.isPartial ? [] : [10])
+            return true
+        }
+        #expect(logged.count > 256 << 10)
+        #expect(readToEnd(output.fd) == logged)
+        #expect(try it.connection.waitForExit()?.signal == SIGKILL)
+        #expect(it.reap() == .exited(0))
+    }
+
     @Test func yieldDropsSlowReadersOfAnEndedRun() throws {
         let it = try launch("head -c 300000 /dev/zero; exit 8")
         let streams = try it.connection.attach([.output])

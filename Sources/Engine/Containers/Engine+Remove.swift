@@ -71,7 +71,7 @@ extension Engine {
         removeHalfMadeCgroup(of: view.id)
         if let directory = try? FD.cwd.open(path, [.readOnly, .directory, .noFollow]) {
             // The supervisor's lock keeps a start from using what is being removed.
-            guard let lock = try acquireLock(directory.fd) else { return false }
+            guard let lock = try acquireLock(directory.fd, view.id) else { return false }
             try removeLocked(lock, directory.fd, store, view, volumes)
         } else {
             try removeRow(store, view, volumes)
@@ -80,13 +80,23 @@ extension Engine {
         return true
     }
 
-    private func acquireLock(_ directory: FD) throws(EngineError) -> SupervisorLock? {
-        do throws(ControlError) {
-            return try SupervisorLock.acquire(in: directory)
-        } catch {
-            if error.code == .alreadyRunning { return nil }
-            throw EngineError(control: error)
+    private func acquireLock(_ directory: FD, _ id: String) throws(EngineError) -> SupervisorLock? {
+        for isFirst in [true, false] {
+            do throws(ControlError) {
+                return try SupervisorLock.acquire(in: directory)
+            } catch {
+                guard error.code == .alreadyRunning else { throw EngineError(control: error) }
+            }
+            if isFirst { yieldSupervisor(of: id) }
         }
+        return nil
+    }
+
+    /// Asks a supervisor to go that is only there for slow readers of a run that has ended; any other refuses.
+    private func yieldSupervisor(of id: String) {
+        guard let connection = try? connect(id), (try? connection.request(.yield)) != nil else { return }
+        // It lets go of the lock before the socket closes.
+        while (try? connection.receive(timeout: 10_000)) ?? nil != nil {}
     }
 
     /// The marker first: from then on the container counts as removed, whoever is killed.
