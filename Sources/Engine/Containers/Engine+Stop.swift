@@ -154,10 +154,13 @@ extension Engine {
                 finishAutoRemove(view.definition)
                 return record.exitCode
             }
-        } else if view.observation.supervisorLost, let process = try? openProcess(view.observation.pid) {
-            try awaitEnd(of: process.fd, milliseconds: -1)
         }
-        let after = try observe(view.id)
+        var after = try observe(view.id)
+        // Nobody supervises it (any more): its end can be seen, its exit code not.
+        while after.supervisorLost, let process = try? openProcess(after.pid), try observe(view.id).supervisorLost {
+            try awaitEnd(of: process.fd, milliseconds: -1)
+            after = try observe(view.id)
+        }
         // `created` never ran: Docker's wait would wait for its first end.
         if after.status == .created, after.error.isEmpty { return try waitForFirstRun(view) }
         return after.exitCode
