@@ -10,6 +10,7 @@ public enum BerthProgram {
     ///
     /// - Parameter arguments: without the program's own name.
     public static func main(_ arguments: [String]) -> Int32 {
+        openStandardStreams()
         // The second self of a rootless command; no person types this.
         if arguments.first == "internal", Engine.isHelper { return InternalCommand.run(Array(arguments.dropFirst())) }
         let table = CommandTable { verb, parsed in perform(verb, parsed, arguments) }
@@ -17,6 +18,16 @@ public enum BerthProgram {
             CompletionNames.candidates(source, prefix)
         }
         return program.run(arguments, width: { Terminal.columns() })
+    }
+
+    /// A caller may have closed them (`berth … <&- >&-`). What is opened next would get their numbers, and be written to as
+    /// standard output.
+    private static func openStandardStreams() {
+        for number: Int32 in 0...2 where (try? FD(number).status()) == nil {
+            guard let null = try? FD.cwd.open("/dev/null", .readWrite) else { return }
+            if null.raw == number { _ = null.take() }
+            try? FD(number).setCloseOnExec(false)
+        }
     }
 
     private static func perform(_ verb: Verb, _ parsed: ParsedArguments, _ arguments: [String]) -> Int32 {
