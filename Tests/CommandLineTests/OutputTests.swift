@@ -131,6 +131,21 @@ struct OutputTests {
     }
 }
 
+struct CommandTextTests {
+    @Test func blanksAreQuotedAsInDocker() {
+        #expect(CommandText.joined([]) == "")
+        #expect(CommandText.joined(["sh", "-c", "a b", "c"]) == "sh -c 'a b' c")
+        // The program's own name never is, and other blanks are not blanks here.
+        #expect(CommandText.joined(["a b", "c\td", ""]) == "a b c\td ")
+    }
+
+    @Test func controlBytesAreEscapedAsGoDoes() {
+        #expect(CommandText.quoted("a\"b\\c") == #""a\"b\\c""#)
+        #expect(CommandText.quoted("a\nb\tc\rd\u{7}\u{8}\u{B}\u{C}") == #""a\nb\tc\rd\a\b\v\f""#)
+        #expect(CommandText.quoted("\u{1B}[31m\u{7F}\u{85}é…") == #""\x1b[31m\x7f\u0085é…""#)
+    }
+}
+
 struct FilterTests {
     private func view(_ change: (inout ContainerDefinition) -> Void = { _ in }) -> ContainerView {
         var definition = ContainerDefinition(id: String(repeating: "c", count: 64), name: "web-1")

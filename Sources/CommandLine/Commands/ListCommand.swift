@@ -105,8 +105,8 @@ struct ContainerRow {
     var id: String { full ? view.id : view.definition.shortID }
     var image: String { full ? view.definition.image : ImageText.shortened(view.definition.image) }
     var command: String {
-        let text = view.definition.arguments.joined(separator: " ")
-        return "\"" + (full ? text : TerminalText.shortened(text, 20)) + "\""
+        let text = CommandText.joined(view.definition.arguments)
+        return CommandText.quoted(full ? text : TerminalText.shortened(text, 20))
     }
     var created: String { HumanTime.ago(view.definition.createdAt, now: now) }
 
