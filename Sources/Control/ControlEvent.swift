@@ -8,7 +8,8 @@ public enum ControlEvent: Sendable, Hashable {
     case created(pid: Int32)
     /// The container's program runs.
     case started(pid: Int32, startedAt: Int64)
-    /// The container could not be created or started; the supervisor goes away.
+    /// The container could not be created or started; the supervisor goes away. As the answer to `.exec`: the further
+    /// process could not.
     case failed(exitCode: Int32, text: String)
     /// A run ended. `restarting`: the policy will start it again.
     case exited(ExitRecord, restarting: Bool)

@@ -28,6 +28,10 @@ public enum ControlRequest: Sendable, Hashable {
     case yield
     /// Close and reopen the log file (somebody else has moved it).
     case reopenLog
+    /// Run a further process in the background; the message carries one descriptor, a file with the process as JSON
+    /// (config.json, member `process`). Answered by `.done` when its program runs, by `.failed` when it cannot. Its
+    /// standard streams are /dev/null.
+    case exec
 
     /// A `timeout` of `.stop` that means the configuration's.
     public static let configuredTimeout = Int64.min
@@ -47,13 +51,14 @@ public enum ControlRequest: Sendable, Hashable {
         case .yield: 11
         case .reopenLog: 12
         case .create: 13
+        case .exec: 14
         }
     }
 
     public func frame(sequence: UInt32) -> ControlFrame {
         var writer = WireWriter()
         switch self {
-        case .create, .start, .pause, .resume, .query, .reload, .yield, .reopenLog: break
+        case .create, .start, .pause, .resume, .query, .reload, .yield, .reopenLog, .exec: break
         case .attach(let streams): writer.integer(streams.rawValue)
         case .resize(let rows, let columns):
             writer.integer(rows)
@@ -90,6 +95,7 @@ public enum ControlRequest: Sendable, Hashable {
         case 11: self = .yield
         case 12: self = .reopenLog
         case 13: self = .create
+        case 14: self = .exec
         default: throw ControlError(.protocol, "read message", cause: "unknown request \(frame.kind)")
         }
     }

@@ -79,6 +79,12 @@ extension SupervisorConnection {
     public func resume() throws(ControlError) { try request(.resume) }
     public func reload() throws(ControlError) { try request(.reload) }
 
+    /// Runs a further process in the background, as a child of the supervisor.
+    ///
+    /// - Parameter process: a file with config.json's member `process`.
+    /// - Throws: `.startFailed` with exit code 125, 126 or 127; `.protocol` from a supervisor that cannot do this.
+    public func exec(_ process: FD) throws(ControlError) { try request(.exec, descriptors: [process]) }
+
     /// Connects streams; does not wait. Ask before ``start()`` and no byte is missed.
     ///
     /// - Returns: this side's ends of new pipes. A container with a terminal has no error stream.

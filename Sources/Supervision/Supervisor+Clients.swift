@@ -81,6 +81,7 @@ extension Supervisor {
         do throws(ControlError) {
             let request = try ControlRequest(frame)
             if case .query = request, !client.send(.phase(record), sequence: 0) { return remove(client) }
+            if case .exec = request { return try exec(client, frame.sequence, descriptors) }
             try perform(request, client, descriptors)
             reply = .done
         } catch {

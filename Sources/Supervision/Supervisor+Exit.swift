@@ -13,7 +13,7 @@ extension Supervisor {
     /// Collects every child that has ended: the container's first process, and orphans that were given to us.
     func reap() {
         while let child = try? waitForProcess(-1, options: WNOHANG) {
-            if child.pid == record.pid, ended == nil { ended = child.status }
+            if child.pid == record.pid, ended == nil { ended = child.status } else { otherEnded(child.pid, child.status) }
         }
         guard let ended else { return }
         if stage == .running { runEnded(ended) }

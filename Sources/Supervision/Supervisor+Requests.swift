@@ -20,7 +20,7 @@ extension Supervisor {
         case .setRestartPolicy(let policy): setRestartPolicy(policy)
         case .pause: try setFrozen(true)
         case .resume: try setFrozen(false)
-        case .query: break
+        case .query, .exec: break  // answered by who received them
         case .reload: try reload()
         case .yield:
             guard stage == .draining || stage == .finished else { throw refusal("container is running") }

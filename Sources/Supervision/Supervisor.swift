@@ -36,6 +36,7 @@ package final class Supervisor {
     var stage = Stage.idle
     var backOff: RestartBackOff
     var clients: [ControlClient] = []
+    var execs: [PendingExec] = []
     /// Who launched us; gone before `.start` means that the container is not wanted any more.
     var starter: ControlClient?
     var listener: SharedFD?

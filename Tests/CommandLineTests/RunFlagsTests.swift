@@ -83,7 +83,7 @@ import Testing
 
     @Test(arguments: [
         ("run -p80:80 img", "not supported yet: --publish"), ("run -P img", "not supported yet: --publish-all"),
-        ("run --add-host a:b img", "not supported yet: --add-host"), ("create -a stdin img", "not supported yet: --attach"),
+        ("run --add-host a:b img", "not supported yet: --add-host"), ("create --dns x img", "not supported yet: --dns"),
         ("run --health-cmd x --replace img", "not supported yet: --health-cmd, --replace"),
         ("--host x ps", "not supported yet: --host"), ("rm --link x", "not supported yet: --link"),
         ("images --tree", "not supported yet: --tree"), ("start --checkpoint x y", "not supported yet: --checkpoint"),

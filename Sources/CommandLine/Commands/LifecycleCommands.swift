@@ -37,6 +37,7 @@ struct StartCommand {
             let outcome: AttachSession.Outcome
             do throws(ControlError) {
                 let attached = try starting.connection.attach(streams)
+                try Foreground.sendSize(definition, starting.connection)
                 try starting.connection.start()
                 outcome = try AttachSession.run(
                     starting.connection, consume attached,
@@ -271,10 +272,14 @@ struct ExecCommand {
             for text in arguments.strings("env") {
                 if let entry = try EnvironmentOption.parse(text) { request.environment.append(entry) }
             }
+            // Returns for a process in the background only.
             try session.engine.exec(name, request)
+            return 0
         } catch {
-            // 126 where the command could not be invoked, as for `run`; 1 for what was wrong before.
-            throw CommandError(error.description, status: error.exitCode == 126 ? 126 : 1)
+            // 126 where the command could not be invoked, as for `run`, and the background's own codes; 1 for what was wrong
+            // before.
+            throw CommandError(
+                error.description, status: error.exitCode == 126 || error.code == .runtime ? error.exitCode : 1)
         }
     }
 }

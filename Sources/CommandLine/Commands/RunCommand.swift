@@ -16,11 +16,9 @@ struct RunCommand {
         let detach = arguments.bool("detach")
         let definition = request.definition
         try check(definition, detach)
+        let streams = AttachStreams(arguments, definition, detach: detach)
         request.definition.detachKeys = arguments.string("detach-keys")
-        request.definition.stdinOnce = definition.openStdin && !detach
-        request.definition.attachStdin = definition.openStdin && !detach
-        request.definition.attachStdout = !detach
-        request.definition.attachStderr = !detach
+        request.definition.setAttached(streams)
         let cidFile = try CIDFile(arguments.string("cidfile"))
         let starting: StartingContainer
         do throws(EngineError) {
@@ -31,10 +29,13 @@ struct RunCommand {
         }
         try cidFile?.write(starting.definition.id)
         session.tellWarnings()
-        return detach ? try runDetached(starting) : try runAttached(starting)
+        return detach ? try runDetached(starting) : try runAttached(starting, streams)
     }
 
     private func check(_ definition: ContainerDefinition, _ detach: Bool) throws(CommandError) {
+        if detach, arguments.isSet("attach") {
+            throw CommandError("conflicting options: cannot specify both --attach and --detach", status: 125)
+        }
         if !detach, definition.openStdin, definition.terminal, !Terminal.isTerminal(.standardInput) {
             throw CommandError("the input device is not a TTY", status: 1)
         }
@@ -52,14 +53,18 @@ struct RunCommand {
         return 0
     }
 
-    private func runAttached(_ starting: StartingContainer) throws(CommandError) -> Int32 {
+    private func runAttached(_ starting: StartingContainer, _ streams: AttachStreams) throws(CommandError) -> Int32 {
         let definition = starting.definition
+        // Who does not want its output gets what it can be found by, before input is taken.
+        if streams.isDisjoint(with: [.output, .error]) {
+            session.print(definition.id)
+            session.flush()
+        }
         let outcome: AttachSession.Outcome
         do throws(ControlError) {
-            var streams: AttachStreams = definition.terminal ? [.output] : [.output, .error]
-            if definition.openStdin { streams.insert(.input) }
             // Attach before start: no byte is missed. Neither waits for an answer.
             let attached = try starting.connection.attach(streams)
+            try Foreground.sendSize(definition, starting.connection)
             try starting.connection.start()
             outcome = try AttachSession.run(
                 starting.connection, consume attached,
@@ -69,6 +74,28 @@ struct RunCommand {
             throw CommandError(EngineError(control: error), running: true)
         }
         return try Foreground.status(outcome, definition, session)
+    }
+}
+
+extension AttachStreams {
+    /// What `run` and `create` connect: all, or those of `--attach`. Input with `-i` always, as in docker.
+    fileprivate init(_ arguments: ParsedArguments, _ definition: ContainerDefinition, detach: Bool) {
+        self = []
+        if detach { return }
+        let chosen = arguments.strings("attach").map { $0.lowercased() }
+        if chosen.isEmpty || chosen.contains("stdout") { insert(.output) }
+        if chosen.isEmpty || chosen.contains("stderr"), !definition.terminal { insert(.error) }
+        if definition.openStdin { insert(.input) }
+    }
+}
+
+extension ContainerDefinition {
+    /// What `inspect` says and `start -ai` goes by. Input that is attached ends with its first client.
+    fileprivate mutating func setAttached(_ streams: AttachStreams) {
+        stdinOnce = streams.contains(.input)
+        attachStdin = streams.contains(.input)
+        attachStdout = streams.contains(.output)
+        attachStderr = streams.contains(.error) || terminal && streams.contains(.output)
     }
 }
 
@@ -83,6 +110,14 @@ enum Foreground {
         let text = keys.isEmpty ? definition.detachKeys : keys
         if !text.isEmpty { options.detachKeys = try DetachKeys.parse(text) }
         return options
+    }
+
+    /// The terminal has its size before the program looks for it. To be called before the start.
+    static func sendSize(
+        _ definition: ContainerDefinition, _ connection: SupervisorConnection
+    ) throws(ControlError) {
+        guard definition.terminal, let size = terminalSize(.standardInput) ?? terminalSize(.standardOutput) else { return }
+        try connection.post(.resize(rows: size.rows, columns: size.columns))
     }
 
     /// The exit status of a command whose container's end, or whose own, was seen.
@@ -148,10 +183,7 @@ struct CreateCommand {
 
     func run() throws(CommandError) -> Int32 {
         var request = try RunOptions(arguments: session.arguments).request()
-        request.definition.stdinOnce = request.definition.openStdin
-        request.definition.attachStdin = request.definition.openStdin
-        request.definition.attachStdout = true
-        request.definition.attachStderr = true
+        request.definition.setAttached(AttachStreams(session.arguments, request.definition, detach: false))
         let cidFile = try CIDFile(session.arguments.string("cidfile"))
         do throws(EngineError) {
             let definition = try session.engine.create(request)

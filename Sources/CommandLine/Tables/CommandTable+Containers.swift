@@ -95,7 +95,7 @@ extension CommandTable {
             arity: .atLeast(2), interspersed: false, completion: [.names(.runningContainers), .file],
             flags: ContainerFlags.exec,
             unsupported: {
-                Flag.unsupported(values: "cidfile preserve-fd preserve-fds", switches: "latest/l no-session")
+                Flag.unsupported(values: "cidfile detach-keys preserve-fd preserve-fds", switches: "latest/l no-session")
             }, run: action(.exec))
     }
 

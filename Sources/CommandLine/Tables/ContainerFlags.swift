@@ -57,7 +57,6 @@ enum ContainerFlags {
     @Sendable static func exec() -> [Flag] {
         [
             .bool("detach", "d", "Leave the command in the background"),
-            detachKeys(),
             .list(
                 "env", "e", "Environment variable, as NAME=value, or NAME to pass on this shell's",
                 completion: .names(.environment), check: ValueRules.environment),

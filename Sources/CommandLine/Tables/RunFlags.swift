@@ -57,6 +57,9 @@ enum RunFlags {
             .string("user", "u", "User who runs the command, as name or ID, with :group to set the group too"),
             .list("group-add", nil, "Further group of the user, by name or ID; keep-groups keeps the caller's"),
             .string("entrypoint", nil, "Program to run in place of the image's entry point"),
+            .list(
+                "attach", "a", "Connect to standard input, output or error only", value: "stream",
+                completion: .values(ValueWords.streams), check: ValueRules.stream),
             .bool("init", nil, "Run a small init as process 1, which passes signals on and reaps orphans"),
             .bool("interactive", "i", "Keep standard input open even when nobody is attached"),
             .bool("tty", "t", "Give the command a terminal"),
@@ -156,7 +159,7 @@ enum RunFlags {
     @Sendable static func unsupported() -> [Flag] {
         Flag.unsupported(
             values: """
-                add-host arch attach/a authfile blkio-weight-device cert-dir cgroup-conf cgroups chrootdirs
+                add-host arch authfile blkio-weight-device cert-dir cgroup-conf cgroups chrootdirs
                 conmon-pidfile cpu-count cpu-percent creds decryption-key device-cgroup-rule device-read-bps
                 device-read-iops device-write-bps device-write-iops dns dns-opt dns-option dns-search env-merge expose
                 gidmap gpus group-entry health-cmd health-interval health-log-destination health-max-log-count

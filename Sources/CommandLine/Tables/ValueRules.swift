@@ -90,6 +90,10 @@ enum ValueRules {
         return nil
     }
 
+    @Sendable static func stream(_ text: String) -> String? {
+        ValueWords.streams.contains(text.lowercased()) ? nil : "valid streams are STDIN, STDOUT and STDERR"
+    }
+
     @Sendable static func objectType(_ text: String) -> String? {
         ["", "container", "image", "volume"].contains(text) ? nil : "must be one of container, image, volume"
     }

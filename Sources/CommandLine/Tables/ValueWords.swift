@@ -15,6 +15,8 @@ enum ValueWords {
         "kernel.shmmni", "kernel.shm_rmid_forced",
     ]
 
+    static let streams = ["stdin", "stdout", "stderr"]
+
     static let signals = [
         "SIGABRT", "SIGALRM", "SIGBUS", "SIGCHLD", "SIGCONT", "SIGFPE", "SIGHUP", "SIGILL", "SIGINT", "SIGIO",
         "SIGKILL", "SIGPIPE", "SIGPROF", "SIGPWR", "SIGQUIT", "SIGSEGV", "SIGSTKFLT", "SIGSTOP", "SIGSYS", "SIGTERM",

@@ -16,7 +16,6 @@ public struct ExecRequest: Sendable {
     public var interactive = false
     public var detach = false
     public var privileged = false
-    public var detachKeys = ""
 
     public init(arguments: [String]) { self.arguments = arguments }
 }
@@ -24,8 +23,8 @@ public struct ExecRequest: Sendable {
 extension Engine {
     /// Becomes `berth-runtime exec`, which enters the container and is the foreground from then on.
     ///
-    /// Returns only by throwing.
-    public func exec(_ text: String, _ request: ExecRequest) throws(EngineError) -> Never {
+    /// Returns only for a process in the background, once its program runs: that one is its supervisor's.
+    public func exec(_ text: String, _ request: ExecRequest) throws(EngineError) {
         let view = try container(text)
         // Docker's exit statuses, and no streams for what stays in the background.
         setenv("BERTH_EXEC", "1", 1)
@@ -36,6 +35,7 @@ extension Engine {
         case .running, .stopping: break
         default: throw EngineError(.conflict, sentence: "container \(view.id) is not running", exitCode: 1)
         }
+        if request.detach, view.definition.runtime.isEmpty, try execBySupervisor(view, request) { return }
         var arguments = ["exec"]
         if request.detach { arguments.append("--detach") }
         // Another user has other groups, which runc's flags can only add to: then the whole process is given.
@@ -46,7 +46,7 @@ extension Engine {
             arguments += flags(request) + [view.id] + request.arguments
         }
         do throws(SystemError) {
-            if !request.interactive {
+            if !request.interactive || request.detach {
                 let null = try FD.cwd.open("/dev/null", .readOnly)
                 try check(cl_dup3(null.raw, 0, 0), "replace standard input")
             }
@@ -64,9 +64,24 @@ extension Engine {
         }
     }
 
+    /// - Returns: false when there is no supervisor that could (it was killed, it is older than this command, or the
+    ///   container's runtime is another).
+    private func execBySupervisor(_ view: ContainerView, _ request: ExecRequest) throws(EngineError) -> Bool {
+        guard !view.observation.supervisorLost, let connection = try connect(view.id) else { return false }
+        let document = try processFile(view, request)
+        do throws(ControlError) {
+            try connection.exec(document.fd)
+            return true
+        } catch {
+            if error.code == .protocol || error.code == .disconnected { return false }
+            // Without a container of that state: docker's exit code 1. What cannot be executed: 126 and 127.
+            throw EngineError(.runtime, sentence: error.cause, exitCode: error.exitCode)
+        }
+    }
+
     private func flags(_ request: ExecRequest) -> [String] {
         var result: [String] = []
-        if request.terminal { result.append("--tty") }
+        if request.terminal, !request.detach { result.append("--tty") }
         for entry in environment(request) { result += ["--env", entry] }
         if !request.workingDirectory.isEmpty { result += ["--cwd", request.workingDirectory] }
         if request.privileged { for name in allCapabilities { result += ["--cap", name] } }
@@ -82,20 +97,8 @@ extension Engine {
         CapabilitySet.all.intersection(host.isRootless ? .all : host.capabilities).names
     }
 
-    /// The process of config.json for another user, in a memory file that `berth-runtime exec --process` reads.
-    ///
-    /// Names are looked up in the container's own files, by way of its layers: nothing of it runs for that.
+    /// The process of config.json with what the command changes, in a memory file that `berth-runtime exec --process` reads.
     private func processFile(_ view: ContainerView, _ request: ExecRequest) throws(EngineError) -> SharedFD {
-        let store = try self.store()
-        let layers = try stored { () throws(StoreError) in try store.layerDirectories(container: view.id) }
-        let user: ResolvedUser
-        do throws(EngineError) {
-            let database = try users(of: [roots.container(view.id) + "/upper"] + layers, needed: request.user)
-            user = try database.resolve(request.user)
-        } catch {
-            // Docker: the command could not be invoked.
-            throw EngineError(error.code, error.operation, error.object, cause: error.cause, exitCode: 126)
-        }
         let spec = try during("read specification of container", view.id) { () throws(SystemError) in
             try FD.cwd.readFile(roots.container(view.id) + "/" + ContainerFiles.specification)
         }
@@ -106,19 +109,38 @@ extension Engine {
             throw EngineError(.system, "read specification of container", view.id, cause: error.description)
         }
         process.args = request.arguments
-        process.terminal = request.terminal
-        var environment = EnvironmentOption.merge(process.env, environment(request))
-        if !request.environment.contains(where: { $0.hasPrefix("HOME=") }) {
-            environment = EnvironmentOption.merge(environment, ["HOME=" + user.home])
-        }
-        process.env = environment
+        // Nobody would read the terminal of a process in the background, and one that is full stops its writer.
+        process.terminal = request.terminal && !request.detach
+        process.consoleSize = nil
+        process.env = EnvironmentOption.merge(process.env, environment(request))
         if !request.workingDirectory.isEmpty { process.cwd = request.workingDirectory }
-        setIdentity(&process, user, view.definition, request)
+        if !request.user.isEmpty {
+            let user = try resolve(request.user, view)
+            if !request.environment.contains(where: { $0.hasPrefix("HOME=") }) {
+                process.env = EnvironmentOption.merge(process.env, ["HOME=" + user.home])
+            }
+            setIdentity(&process, user, view.definition, request)
+        } else if request.privileged {
+            process.capabilities = LinuxCapabilities(
+                bounding: allCapabilities, effective: allCapabilities, permitted: allCapabilities)
+        }
         let bytes = JSONWriter.document { process.write(to: &$0) }
         return try during("pass process to runtime") { () throws(SystemError) in
             let file = SharedFD(owning: try check(cl_memfd_create("process", 0), "make memory file"))
             try file.fd.writeAll(bytes)
             return file
+        }
+    }
+
+    /// Names are looked up in the container's own files, by way of its layers: nothing of it runs for that.
+    private func resolve(_ user: String, _ view: ContainerView) throws(EngineError) -> ResolvedUser {
+        let store = try self.store()
+        let layers = try stored { () throws(StoreError) in try store.layerDirectories(container: view.id) }
+        do throws(EngineError) {
+            return try users(of: [roots.container(view.id) + "/upper"] + layers, needed: user).resolve(user)
+        } catch {
+            // Docker: the command could not be invoked.
+            throw EngineError(error.code, error.operation, error.object, cause: error.cause, exitCode: 126)
         }
     }
 
