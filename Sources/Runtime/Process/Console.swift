@@ -74,10 +74,10 @@ enum Streams {
     }
 
     private static func replace(_ streams: (input: FD, output: FD, error: FD)) throws(SystemError) {
-        // By way of high numbers: a source may itself be one of 0, 1, 2.
+        // By way of higher numbers: a source may itself be one of 0, 1, 2.
         let sources = [streams.input, streams.output, streams.error]
         if sources == [FD(0), FD(1), FD(2)] { return }
-        let lifted = try sources.map { (fd) throws(SystemError) in SharedFD(try fd.duplicate(atLeast: 64)) }
+        let lifted = try sources.map { (fd) throws(SystemError) in SharedFD(try fd.duplicate(atLeast: 3)) }
         for number in 0..<3 { try check(cl_dup3(lifted[number].raw, Int32(number), 0), "install standard stream") }
     }
 
