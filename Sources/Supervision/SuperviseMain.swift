@@ -21,8 +21,14 @@ public func superviseMain(arguments: [String]) -> Int32 {
         return 0
     } catch {
         let code = error.code == .alreadyRunning ? 1 : error.exitCode
-        _ = starter.map { ControlClient($0).send(.failed(exitCode: code, text: error.description), sequence: 0) }
-        complain(error.description)
+        // `rm -f` of another command came between the word to start and us.
+        let isGone = (try? SuperviseArguments.parse(arguments)).map { !FD.cwd.exists($0.store + "/config.json") } ?? false
+        let text = isGone ? "container was removed by another command" : error.description
+        guard let starter else {
+            complain(text)
+            return code
+        }
+        _ = ControlClient(starter).send(.failed(exitCode: code, text: text), sequence: 0)
         return code
     }
 }

@@ -38,6 +38,8 @@ extension Supervisor {
     func remove(_ client: ControlClient) {
         if let token = client.token { loop.remove(token) }
         client.token = nil
+        // Others may hold the socket too (the one we were started with): its other side must hear that nobody listens.
+        _ = shutdown(client.socket.raw, Int32(SHUT_RDWR))
         clients.removeAll { $0 === client }
         guard starter === client else { return }
         starter = nil
