@@ -40,7 +40,14 @@ extension Engine {
         try resolveJoins(&definition)
         let newVolumes = nameVolumes(&definition)
         // Everything that can be refused is refused before anything exists.
-        let plan = try plan(definition, layers: image.layers, starting: starting)
+        let plan: ContainerPlan
+        do throws(EngineError) {
+            plan = try self.plan(definition, layers: image.layers, starting: starting)
+        } catch {
+            // Where rmi of another command took the layers away, that is what there is to say.
+            _ = try self.image(for: request)
+            throw error
+        }
         // The directory before the row: a row of a --rm container without one is of a container that has ended. The lock
         // keeps others from taking the directory without a row for garbage, and the kernel lets go of it.
         let directory = try makeDirectory(id, store)
@@ -71,7 +78,7 @@ extension Engine {
         }
     }
 
-    private func discardDirectory(_ id: String) {
+    func discardDirectory(_ id: String) {
         guard let parent = try? FD.cwd.open(roots.store + "/containers", [.readOnly, .directory, .noFollow]) else { return }
         try? removeTree(parent.fd, id)
     }

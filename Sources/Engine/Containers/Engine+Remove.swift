@@ -12,17 +12,18 @@ extension Engine {
     /// - Parameter volumes: its anonymous volumes too.
     public func remove(_ text: String, force: Bool = false, volumes: Bool = false) throws(EngineError) {
         var view = try container(text)
-        for _ in 0..<20 {
+        for _ in 0..<500 {
             if view.isAlive || view.observation.status == .restarting || view.observation.status == .starting {
                 guard force else { throw refusal(view, text) }
                 try killForRemoval(view)
             }
             if try removeStopped(view, volumes: volumes) { return }
-            // Somebody started it in between.
+            // Another command has it in hand: it starts it, or removes it too.
+            usleep(10_000)
             view = try container(view.id)
         }
         throw EngineError(
-            .conflict, sentence: "container \(view.id) is being started again and again: remove it with -f later")
+            .conflict, sentence: "container \(view.id) is being started or removed by another command", exitCode: 1)
     }
 
     private func refusal(_ view: ContainerView, _ text: String) -> EngineError {
@@ -80,7 +81,8 @@ extension Engine {
         return true
     }
 
-    private func acquireLock(_ directory: FD, _ id: String) throws(EngineError) -> SupervisorLock? {
+    /// - Returns: nil when another command or a supervisor that is needed holds it.
+    func acquireLock(_ directory: FD, _ id: String) throws(EngineError) -> SupervisorLock? {
         for isFirst in [true, false] {
             do throws(ControlError) {
                 return try SupervisorLock.acquire(in: directory)
@@ -131,15 +133,11 @@ extension Engine {
         try? cgroup.remove()
     }
 
-    /// What a supervisor that was killed left of the run before; nothing while another start is under way.
-    func removeLeftRuntimeState(of id: String, _ path: String) {
-        guard FD.cwd.exists(roots.runtimeState + "/" + id),
-            let directory = try? FD.cwd.open(path, [.readOnly, .directory, .noFollow]),
-            let lock = try? SupervisorLock.acquire(in: directory.fd)
-        else { return }
+    /// What a supervisor that was killed left of the run before. The caller holds the container's lock.
+    func removeLeftRuntimeState(of id: String) {
+        guard FD.cwd.exists(roots.runtimeState + "/" + id) else { return }
         removeHalfMadeCgroup(of: id)
         deleteRuntimeState(id)
-        lock.release()
     }
 
     /// What is outside the store: runtime state and sockets; and what only the user namespace may delete.
@@ -149,6 +147,22 @@ extension Engine {
             try? removeTree(run.fd, id)
         }
         if host.isRootless { emptyForeignTrash() }
+    }
+
+    /// Clears away what removals that were cut short left below the run root: no row names it.
+    func sweepRunDirectory() {
+        // Directories are listed before rows are read: a container has its row before its run directory.
+        var ids: Set<String> = []
+        for path in [roots.run + "/containers", roots.runtimeState] {
+            guard let directory = try? FD.cwd.open(path, [.readOnly, .directory, .noFollow]),
+                let entries = try? directoryEntries(directory.fd)
+            else { continue }
+            for entry in entries where entry.name.utf8.count == 64 { ids.insert(entry.name) }
+        }
+        if ids.isEmpty { return }
+        guard let store = try? self.store(), let rows = try? store.containers() else { return }
+        // A supervisor on its way out still has its directory.
+        for id in ids.subtracting(rows.map(\.id)) where !FD.cwd.exists(roots.container(id)) { finishRemoval(of: id) }
     }
 
     /// Gives a container another name.

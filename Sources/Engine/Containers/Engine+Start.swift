@@ -32,27 +32,74 @@ extension Engine {
     /// - Returns: nil when it runs already, which is no failure (Docker: not modified).
     /// - Throws: exit codes 125, 126, 127 as the runtime found.
     public func prepareStart(_ text: String) throws(EngineError) -> StartingContainer? {
+        // Launched by the first attempt, and waiting like this command.
+        var supervisor: SupervisorConnection?
+        // Ten seconds for another command that starts, makes or removes it.
+        for _ in 0..<500 {
+            switch try attemptStart(text, &supervisor) {
+            case .started(let starting): return starting
+            case .running: return nil
+            case .busy: usleep(20_000)
+            }
+        }
+        throw EngineError(
+            .conflict, sentence: "container \(text) is being started or removed by another command", exitCode: 1)
+    }
+
+    private enum StartAttempt {
+        case started(StartingContainer)
+        case running
+        /// Another command has it in hand: look again.
+        case busy
+    }
+
+    private func attemptStart(
+        _ text: String, _ supervisor: inout SupervisorConnection?
+    ) throws(EngineError) -> StartAttempt {
         let view = try container(text)
         switch view.observation.status {
-        case .running, .stopping, .restarting, .starting: return nil
+        case .running, .stopping, .restarting: return .running
+        case .starting: return .busy
         case .paused:
             throw EngineError(.conflict, sentence: "cannot start a paused container, try unpause instead", exitCode: 1)
         case .removing, .removed:
             throw EngineError(.conflict, sentence: "container is marked for removal and cannot be started", exitCode: 1)
         case .created, .exited: break
         }
+        // The name may have gone to another container meanwhile.
+        if supervisor?.id != view.id { supervisor = try launch(view.id) }
+        guard let connection = supervisor, try prepareFiles(view) else { return .busy }
+        try controlled { () throws(ControlError) in try connection.create() }
+        return .started(StartingContainer(definition: view.definition, connection: connection))
+    }
+
+    /// Writes what the supervisor reads, under the container's lock: neither another start nor a removal comes between.
+    ///
+    /// - Returns: false when another command holds the lock.
+    private func prepareFiles(_ view: ContainerView) throws(EngineError) -> Bool {
         let definition = view.definition
-        let connection = try launch(definition.id)
         let store = try self.store()
+        // After power loss the row may be all there is.
+        let path = try stored { () throws(StoreError) in try store.makeContainerDirectory(definition.id) }
+        let directory = try during("open directory of container", view.id) { () throws(SystemError) in
+            try FD.cwd.open(path, [.readOnly, .directory, .noFollow])
+        }
+        guard let lock = try acquireLock(directory.fd, view.id) else { return false }
+        do throws(EngineError) {
+            _ = try self.definition(of: view.id)
+        } catch {
+            // Removed since: the directory was made again by us.
+            discardDirectory(view.id)
+            throw error
+        }
+        removeLeftRuntimeState(of: view.id)
         // Again from the definition: other containers' processes, the host's limits and the image's users may have changed.
         let layers = try stored { () throws(StoreError) in try store.layerDirectories(container: definition.id) }
         let plan = try plan(definition, layers: layers, upper: roots.container(definition.id) + "/upper", starting: true)
-        // After power loss the row may be all there is.
-        let path = try stored { () throws(StoreError) in try store.makeContainerDirectory(definition.id) }
-        removeLeftRuntimeState(of: definition.id, path)
         try materialize(definition, plan.withLayers(layers))
-        try controlled { () throws(ControlError) in try connection.create() }
-        return StartingContainer(definition: definition, connection: connection)
+        // Held up to here, on purpose; a failure above lets go of it too.
+        lock.release()
+        return true
     }
 
     /// Runs `berth-runtime supervise`, which waits until the container's files are written; from a read-only view of its
@@ -87,15 +134,23 @@ extension Engine {
     /// - Returns: false when it ran already.
     @discardableResult
     public func start(_ text: String) throws(EngineError) -> Bool {
-        guard let starting = try prepareStart(text) else { return false }
-        do throws(ControlError) {
-            try starting.connection.start()
-            try starting.connection.waitForStarted()
-        } catch {
-            finishFailedStart(starting.definition)
-            throw EngineError(control: error)
+        for _ in 0..<20 {
+            guard let starting = try prepareStart(text) else { return false }
+            do throws(ControlError) {
+                try starting.connection.start()
+                try starting.connection.waitForStarted()
+                return true
+            } catch {
+                // Removed by another command between our lock and the supervisor's: that is what there is to say.
+                _ = try definition(of: starting.definition.id)
+                // 1: another supervisor took the container there. See what became of it.
+                if error.code == .startFailed, error.exitCode == 1 { continue }
+                finishFailedStart(starting.definition)
+                throw EngineError(control: error)
+            }
         }
-        return true
+        throw EngineError(
+            .conflict, sentence: "container \(text) is being started or removed by another command", exitCode: 1)
     }
 
     /// Stops a container if it runs, and starts it.

@@ -219,6 +219,7 @@ extension Engine {
                     fix: "berth rm -f \(view.name)")
             ]
         }
+        sweepRunDirectory()
         let store = try self.store()
         let problems = try stored { () throws(StoreError) in try store.check(repair: repair) }
         return problems.map(Finding.init(problem:)) + [
