@@ -3,7 +3,7 @@
  * usage: inject ROLE N ACTION CALLS REPORT UID GID -- PROGRAM [ARG...]
  *
  * ROLE    cli, supervisor, init (what a supervisor forks), other; N counts over all processes of the role
- * ACTION  kill, or the number of an errno
+ * ACTION  kill, stop (SIGSTOP: until somebody continues it), or the number of an errno
  * CALLS   numbers of system calls, comma-separated; "writing opens" are 257:w and 437:w
  * REPORT  a file that gets lines: fired ROLE CALL / count ROLE N / died ROLE SIGNAL
  *
@@ -39,7 +39,7 @@ static unsigned char wanted[1024]; /* 1: any, 2: an open that may write */
 static long counts[ROLES];
 static enum role target;
 static long nth, failure;
-static int killing, fired;
+static int killing, stopping, fired, begun;
 static FILE *report;
 
 static struct process *find(pid_t pid) {
@@ -87,14 +87,14 @@ static void at_call(struct process *process) {
         }
         return;
     }
-    if (info.op != PTRACE_SYSCALL_INFO_ENTRY || !is_target_call(process->pid, &info)) return;
+    if (!begun || info.op != PTRACE_SYSCALL_INFO_ENTRY || !is_target_call(process->pid, &info)) return;
     long count = ++counts[process->role];
     if (fired || process->role != target || count != nth) return;
     fired = 1;
     fprintf(report, "fired %s %llu\n", role_names[target], (unsigned long long)info.entry.nr);
     fflush(report);
-    if (killing) {
-        kill(process->pid, SIGKILL);
+    if (killing || stopping) {
+        kill(process->pid, killing ? SIGKILL : SIGSTOP);
     } else if (ptrace(PTRACE_GETREGS, process->pid, 0, &registers) == 0) {
         registers.orig_rax = -1; /* the call does not happen */
         ptrace(PTRACE_SETREGS, process->pid, 0, &registers);
@@ -127,6 +127,7 @@ static void trace(pid_t first) {
             find((pid_t)child)->role = role; /* find may not move the array */
             signal = 0;
         } else if (event == PTRACE_EVENT_EXEC) {
+            begun = 1; /* what came before is not the program's */
             process->role = role_of(pid, process->role);
             signal = 0;
         } else if (event == PTRACE_EVENT_STOP) {
@@ -152,6 +153,7 @@ int main(int argc, char **argv) {
         if (!strcmp(argv[1], role_names[role])) target = role;
     nth = atol(argv[2]);
     killing = !strcmp(argv[3], "kill");
+    stopping = !strcmp(argv[3], "stop");
     failure = atol(argv[3]);
     for (char *word = strtok(argv[4], ","); word; word = strtok(NULL, ",")) {
         long number = atol(word);

@@ -88,7 +88,7 @@ class Injector:
     def popen(self, role, nth, action, calls, report, args, **keywords):
         engine = self.engine
         numbers = ",".join(CALLS[name] for name in calls)
-        what = "kill" if action == "kill" else str(getattr(errno, action))
+        what = action if action in ("kill", "stop") else str(getattr(errno, action))
         command = [
             str(self.tool), role, str(nth), what, numbers, str(report), str(engine.who.uid), str(engine.who.gid), "--", str(engine.program),
             *map(str, args),

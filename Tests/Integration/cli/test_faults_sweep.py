@@ -18,7 +18,7 @@ POINTS = 4
 SCENARIOS = {
     "create": (["create", "--name", "it", *"{parent} --network none test sleep 1000".split()], [], {None, "created"}),
     "run-d": (["run", "-d", "--name", "it", *"{parent} --network none test sleep 1000".split()], [], {None, "created", "running", "exited"}),
-    "run-rm": (["run", "--rm", "--name", "it", *"{parent} --network none test true".split()], [], {None, "created", "running", "exited"}),
+    "run-rm": (["run", "--rm", "--name", "it", *"{parent} --network none test true".split()], [], {None, "created", "running", "exited", "removing"}),
     "start": (["start", "it"], ["create"], {"created", "running", "exited"}),
     "stop": (["stop", "-t", "1", "it"], ["run-d"], {"running", "exited"}),
     "kill": (["kill", "it"], ["run-d"], {"running", "exited"}),
