@@ -33,13 +33,15 @@ def read(path):
 
 def test_run_by_path(podman):
     """`--runtime PATH`, as the documentation says."""
-    words = podman.words("run", "--rm", "--network", "none", "test", "echo", "by path")
+    words = podman.words("run", "--name", "by-path", "--network", "none", "test", "echo", "by path")
     at = words.index("run")
     result = subprocess.run(
         [*words[:at], "--runtime", str(podman.runtime), *words[at:]], env=podman.environment, cwd="/", capture_output=True, text=True,
         user=podman.who.uid, group=podman.who.gid, extra_groups=[], timeout=60,
     )  # fmt: skip
-    assert (result.returncode, result.stdout) == (0, "by path\n"), result.stderr
+    assert result.returncode == 0, result.stderr
+    # From the log: podman's own attach has been seen to miss the output of a program that ends at once.
+    assert podman.ok("logs", "by-path") == "by path"
 
 
 def test_output_and_exit_codes(engine):
