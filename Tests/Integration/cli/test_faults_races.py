@@ -181,7 +181,7 @@ def test_rmi_and_run(engine, place):
 
 EXPECTED = (
     "no such container|already in use|is not running|container is (running|paused|restarting)|is running|same name as its current|marked for removal|"
-    "has gone|was killed|by another command|first process ended early|removed when it ended|is removing|removed while"
+    "has gone|was killed|by another command|first process ended early|removed when it ended|read log in|is removing|removed while"
 )
 
 
