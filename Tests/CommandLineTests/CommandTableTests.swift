@@ -99,7 +99,7 @@ enum Table {
             let names = all.flatMap { [$0.name] + $0.aliases }
             #expect(Set(names).count == names.count, "\(place)")
             let letters = all.compactMap(\.short)
-            #expect(Set(letters).count == letters.count, "\(place)")
+            #expect(Set(letters).count == letters.count, "\(place): \(letters)")
             #expect(!names.contains("help"), "\(place)")
             // Every spelling that is promised must lead to the same page.
             for spelling in command.spellings {

@@ -76,7 +76,7 @@ extension CommandTable {
             "check", summary: "Say what this host lacks and what is damaged, and what to type",
             flags: {
                 [
-                    ContainerFlags.format(table: false),
+                    ContainerFlags.format(table: false, short: nil),
                     .bool("repair", nil, "Rebuild what is damaged, and remove images of which nothing is left to rebuild"),
                 ]
             }, unsupported: { Flag.unsupported(values: "max/m", switches: "force/f quick/q") }, run: action(.systemCheck))

@@ -33,7 +33,7 @@ enum ContainerFlags {
         [
             .bool("all", "a", "Show containers that are not running too"),
             .list("filter", "f", "Show those that match name=value", value: "filter", check: ValueRules.filter),
-            format(table: true),
+            format(table: true, short: nil),
             .value("last", "n", .int, "Show the given number of newest containers, whatever their state", default: "-1"),
             .bool("latest", "l", "Show the newest container, whatever its state"),
             .bool("no-trunc", nil, "Show IDs and commands in full"),
@@ -90,13 +90,13 @@ enum ContainerFlags {
     }
 
     /// - Parameter table: true where the command prints a table by itself.
-    static func format(table: Bool, short: Unicode.Scalar? = nil) -> Flag {
+    static func format(table: Bool, short: Unicode.Scalar? = "f") -> Flag {
         let words = table ? ["table", "json"] : ["json"]
         let summary =
             table
             ? "How to print: table, 'table TEMPLATE', json, or a template in Go's syntax"
             : "How to print: json, or a template in Go's syntax"
-        return .string("format", table ? short : "f", summary, completion: .values(words))
+        return .string("format", short, summary, completion: .values(words))
     }
 
     private static func detachKeys() -> Flag {

@@ -7,7 +7,7 @@ enum ImageFlags {
             .bool("all", "a", "Show images that only serve as parts of others too"),
             .bool("digests", nil, "Show digests"),
             .list("filter", "f", "Show those that match name=value", value: "filter", check: ValueRules.filter),
-            ContainerFlags.format(table: true),
+            ContainerFlags.format(table: true, short: nil),
             .bool("no-trunc", nil, "Show IDs in full"),
             .bool("quiet", "q", "Show IDs only"),
         ]
