@@ -2,6 +2,7 @@ import CLinux
 import Control
 import Glibc
 import Linux
+import Runtime
 
 /// `berth-runtime supervise --store DIR --run RUN --id ID`: the resident parent of one container.
 ///
@@ -14,7 +15,10 @@ public func superviseMain(arguments: [String]) -> Int32 {
         let parsed = try SuperviseArguments.parse(arguments)
         let signals = try step(parsed.id) { () throws(SystemError) in SharedFD(try becomeSupervisor()) }
         // Whoever launched us writes the container's files meanwhile. Nothing exists yet that would have to be undone.
-        if let starter, try !isWanted(starter) { return 0 }
+        if let starter {
+            if !hasMessage(starter) { Container.rehearse() }
+            if try !isWanted(starter) { return 0 }
+        }
         let supervisor = try makeSupervisor(parsed, signals)
         leaveStandardError()
         supervisor.run(starter: starter)
@@ -45,6 +49,13 @@ private func inheritedStarter() -> SharedFD? {
     guard let info = try? FD(3).status(), info.st_mode & S_IFMT == S_IFSOCK else { return nil }
     try? FD(3).setCloseOnExec(true)
     return SharedFD(owning: 3)
+}
+
+private func hasMessage(_ socket: SharedFD) -> Bool {
+    var number = socket.raw
+    var wanted = Int16(POLLIN)
+    var got: Int16 = 0
+    return cl_poll(&number, &wanted, &got, 1, 0) > 0
 }
 
 /// Waits for the starter's `.create`.
