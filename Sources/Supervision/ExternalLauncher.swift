@@ -44,7 +44,7 @@ final class ExternalLauncher: ContainerLauncher {
         }
         pidfd = opened
         if geteuid() != 0 {
-            userNamespace = try? openUserNamespace(of: pid)
+            userNamespace = try? openNamespace("user", of: pid)
         }
         let record = cgroupRecord(of: pid)
         cgroup = Cgroup(record: record)

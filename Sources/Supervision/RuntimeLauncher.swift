@@ -11,6 +11,9 @@ final class RuntimeLauncher: ContainerLauncher {
     private let root: String
     private var container: Container?
     private(set) var userNamespace: SharedFD?
+    /// Its last reference, so that the container's mounts go when it is taken down. Otherwise its first process takes them
+    /// down while it ends, and waits for a grace period of all processors before its parent hears of the end.
+    private var mountNamespace: SharedFD?
 
     /// - Parameter root: the runtime's state root.
     init(_ config: SupervisionConfig, root: String) {
@@ -27,8 +30,9 @@ final class RuntimeLauncher: ContainerLauncher {
             throw LaunchFailure(error)
         }
         container = made
+        mountNamespace = try? openNamespace("mnt", of: made.pid)
         if config.autoRemove, config.ownUserNamespace || geteuid() != 0 {
-            userNamespace = try? openUserNamespace(of: made.pid)
+            userNamespace = try? openNamespace("user", of: made.pid)
         }
         return LaunchedContainer(
             pid: made.pid, pidfd: made.pidfd, console: made.console, freezeFile: freezeFile(made.cgroup.record))
@@ -89,6 +93,7 @@ final class RuntimeLauncher: ContainerLauncher {
     func outOfMemoryKills() -> UInt64 { (try? container?.cgroup.oomKillCount()) ?? 0 }
 
     func delete() {
+        mountNamespace = nil
         do throws(RuntimeError) { try container?.delete(force: true) } catch {
             // What is left is found by the runtime's own `delete`; the container has ended all the same.
             complain(error.description)
@@ -109,9 +114,9 @@ func freezeFile(_ record: CgroupRecord) -> String {
     return record.entries.first { $0.isUnified }.map { $0.path + "/cgroup.events" } ?? ""
 }
 
-/// Keeps the user namespace of a container beyond the container.
-func openUserNamespace(of pid: Int32) throws(SystemError) -> SharedFD {
-    SharedFD(try FD.cwd.open("/proc/\(pid)/ns/user", .readOnly))
+/// Keeps a namespace of a container beyond the container.
+func openNamespace(_ name: String, of pid: Int32) throws(SystemError) -> SharedFD {
+    SharedFD(try FD.cwd.open("/proc/\(pid)/ns/\(name)", .readOnly))
 }
 
 /// A line for whoever still reads our standard error.
