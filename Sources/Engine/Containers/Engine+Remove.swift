@@ -63,6 +63,10 @@ extension Engine {
         _ = try? connection.post(.yield)
         // Its end: the supervisor lets go of the lock before the socket closes.
         while (try? connection.receive(timeout: 10_000)) ?? nil != nil {}
+        // It was being killed when we asked: what it was to end runs on.
+        if let after = try? container(view.id), after.isAlive, after.observation.supervisorLost {
+            try endWithoutSupervisor(after, signal: SIGKILL, timeout: 0)
+        }
     }
 
     /// - Returns: false when a supervisor has it.
