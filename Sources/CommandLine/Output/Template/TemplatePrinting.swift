@@ -98,7 +98,7 @@ enum TemplatePrinting {
             if letter == "s", value.json.int != nil || value.json.bool != nil { return bad(value, letter) }
             let text = value.text
             return verb.precision.map { String(text.prefix($0)) } ?? text
-        case "q": return value.json.string.map(quoted) ?? bad(value, letter)
+        case "q": return value.json.string.map(CommandText.quoted) ?? bad(value, letter)
         case "d":
             guard let number = value.json.int else { return bad(value, letter) }
             return verb.plus && number >= 0 ? "+\(number)" : "\(number)"
@@ -157,27 +157,6 @@ enum TemplatePrinting {
         guard verb.zero, verb.letter != UInt8(ascii: "s") else { return String(repeating: " ", count: missing) + text }
         let sign = text.hasPrefix("-") || text.hasPrefix("+") ? String(text.prefix(1)) : ""
         return sign + String(repeating: "0", count: missing) + text.dropFirst(sign.count)
-    }
-
-    /// A Go string constant.
-    static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case "\t": result += "\\t"
-            case "\r": result += "\\r"
-            default:
-                if scalar.value < 0x20 || scalar.value == 0x7F {
-                    result += "\\x" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
-                } else {
-                    result.unicodeScalars.append(scalar)
-                }
-            }
-        }
-        return result + "\""
     }
 
     static func html(_ text: String) -> String {
