@@ -53,9 +53,11 @@ extension Cgroup {
 
     private func killInPasses() throws(CgroupError) {
         for pass in 0..<100 {
+            // Before the freezer, which would hold us too.
+            if pass == 0 { try Self.requireForeign(processes()) }
             try? freeze(timeoutMilliseconds: 100)
             let pids = try processes()
-            try requireForeign(pids)
+            try Self.requireForeign(pids)
             for pid in pids { _ = cl_kill(pid, SIGKILL) }
             // A frozen v1 task dies only after the thaw.
             try? thaw()
@@ -70,17 +72,18 @@ extension Cgroup {
     /// The cgroup is frozen meanwhile where possible, so that no fork escapes; a container that was paused stays paused.
     public func signalAll(_ signal: Int32) throws(CgroupError) {
         if signal == SIGKILL { return try kill() }
+        try Self.requireForeign(processes())
         let wasFrozen = (try? isFrozen) ?? false
         if !wasFrozen { try? freeze(timeoutMilliseconds: 100) }
         defer { if !wasFrozen { try? thaw() } }
         let pids = try processes()
-        try requireForeign(pids)
+        try Self.requireForeign(pids)
         for pid in pids { _ = cl_kill(pid, signal) }
     }
 
     /// A container's cgroup never holds us or the host's init: a record that says so is wrong, and what it names is the
     /// machine. (0 is a process of another pid namespace, and to kill(2) it is our own group.)
-    private func requireForeign(_ pids: [Int32]) throws(CgroupError) {
+    static func requireForeign(_ pids: [Int32]) throws(CgroupError) {
         guard let wrong = pids.first(where: { $0 <= 1 || $0 == getpid() }) else { return }
         throw CgroupError(.invalid, "kill", "cgroup", "process \(wrong) is in it, which is not the container's")
     }
