@@ -107,7 +107,7 @@ def pytest(name, arguments, environment, deadline):
     report.unlink(missing_ok=True)
     command = [
         *privileges(), "/usr/bin/python3", "-m", "pytest", "Tests/Integration", "-q", "-n", JOBS, "--dist", "loadgroup",
-        "-o", "faulthandler_timeout=300", f"--junitxml={report}", *arguments,
+        "-o", "faulthandler_timeout=300", "--tb=short", f"--junitxml={report}", *arguments,
     ]  # fmt: skip
     return count(report, run(command, deadline, environment))
 

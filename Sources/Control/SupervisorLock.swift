@@ -13,12 +13,14 @@ public struct SupervisorLock: ~Copyable {
 
     /// Takes the lock of a container's directory.
     ///
-    /// - Throws: `.alreadyRunning` when a supervisor has it; `.system`.
+    /// - Throws: `.alreadyRunning` when a supervisor has it; `.notRunning` when the directory itself was removed; `.system`.
     public static func acquire(in directory: FD) throws(ControlError) -> SupervisorLock {
         do throws(SystemError) {
             let file = try directory.open(ContainerFiles.lock, [.readWrite, .create, .noFollow], mode: 0o600)
             if try file.fd.tryLock(.exclusive) { return SupervisorLock(file) }
         } catch {
+            // No file can be made in a directory that has been removed.
+            if error.errno == .noEntry { throw ControlError(.notRunning, "lock", "container", cause: "it has been removed") }
             throw ControlError(error, "lock", "container")
         }
         throw ControlError(.alreadyRunning, "lock", "container", cause: "a supervisor holds it")

@@ -76,8 +76,14 @@ extension Engine {
         removeHalfMadeCgroup(of: view.id)
         if let directory = try? FD.cwd.open(path, [.readOnly, .directory, .noFollow]) {
             // The supervisor's lock keeps a start from using what is being removed.
-            guard let lock = try acquireLock(directory.fd, view.id) else { return false }
-            try removeLocked(lock, directory.fd, store, view, volumes)
+            do throws(EngineError) {
+                guard let lock = try acquireLock(directory.fd, view.id) else { return false }
+                try removeLocked(lock, directory.fd, store, view, volumes)
+            } catch {
+                // Its own supervisor or another removal has taken the directory away since it was opened.
+                guard error.code == .notFound else { throw error }
+                try removeRow(store, view, volumes)
+            }
         } else {
             try removeRow(store, view, volumes)
         }
@@ -86,11 +92,13 @@ extension Engine {
     }
 
     /// - Returns: nil when another command or a supervisor that is needed holds it.
+    /// - Throws: `.notFound` when the directory has been removed.
     func acquireLock(_ directory: FD, _ id: String) throws(EngineError) -> SupervisorLock? {
         for isFirst in [true, false] {
             do throws(ControlError) {
                 return try SupervisorLock.acquire(in: directory)
             } catch {
+                if error.code == .notRunning { throw .noSuchContainer(id) }
                 guard error.code == .alreadyRunning else { throw EngineError(control: error) }
             }
             if isFirst { yieldSupervisor(of: id) }
