@@ -11,6 +11,10 @@ let staticExecutable: [LinkerSetting] = [
     ])
 ]
 
+// What the packages below need and their dynamic module files do not name (docs/decisions/static-linking.md).
+let withPackages: [LinkerSetting] =
+    staticExecutable + ["_FoundationCollections", "_FoundationCShims", "swiftSynchronization", "z"].map { .linkedLibrary($0) }
+
 let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
     .enableUpcomingFeature("ExistentialAny"),
@@ -31,6 +35,20 @@ func floor(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: lean)
 }
 
+/// A floor that talks to the network through the packages: these need tasks (docs/decisions/dependencies.md).
+func networked(_ name: String, _ dependencies: [Target.Dependency], _ packages: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies + packages, swiftSettings: strict)
+}
+
+let client: [Target.Dependency] = [
+    .product(name: "AsyncHTTPClient", package: "async-http-client"),
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOHTTP1", package: "swift-nio"),
+    .product(name: "NIOSSL", package: "swift-nio-ssl"),
+]
+let server = Array(client.dropFirst())
+
 func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .testTarget(name: name + "Tests", dependencies: [.target(name: name)] + dependencies, swiftSettings: strict)
 }
@@ -40,6 +58,11 @@ let package = Package(
     products: [
         .executable(name: "berth", targets: ["berth"]),
         .executable(name: "berth-runtime", targets: ["berth-runtime"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     ],
     targets: [
         // Floor 0
@@ -62,16 +85,18 @@ let package = Package(
         // Floor 4
         floor("Runtime", ["Linux", "JSON", "OCI", "Seccomp", "Cgroups"]),
         floor("Store", ["Linux", "JSON", "OCI", "Archive", "CSQLite"]),
+        networked("Registry", ["Linux", "JSON", "OCI", "Archive"], client),
         // Floor 5
+        networked("RegistryServer", ["Linux", "JSON", "OCI", "Archive", "Store", "CLinux"], server),
         floor("Supervision", ["Linux", "JSON", "OCI", "Cgroups", "Control", "Runtime"]),
         // Floor 6
-        floor("Engine", ["Linux", "JSON", "OCI", "Seccomp", "Cgroups", "Control", "Archive", "Store"]),
+        floor("Engine", ["Linux", "JSON", "OCI", "Seccomp", "Cgroups", "Control", "Archive", "Store", "Registry"]),
         floor("RuntimeCommands", ["Linux", "JSON", "OCI", "Flags", "Seccomp", "Cgroups", "Control", "Runtime", "Supervision"]),
         // Floor 7
-        floor("CommandLine", ["Linux", "JSON", "OCI", "Flags", "Control", "Engine"]),
+        floor("CommandLine", ["Linux", "JSON", "OCI", "Flags", "Control", "Engine", "RegistryServer"]),
         // The two programs
         .executableTarget(
-            name: "berth", dependencies: ["CommandLine"], swiftSettings: lean, linkerSettings: staticExecutable),
+            name: "berth", dependencies: ["CommandLine"], swiftSettings: lean, linkerSettings: withPackages),
         .executableTarget(
             name: "berth-runtime", dependencies: ["RuntimeCommands"], swiftSettings: lean,
             linkerSettings: staticExecutable),
@@ -86,6 +111,8 @@ let package = Package(
         tests("Control", ["Linux", "JSON"]),
         tests("Runtime", ["CLinux", "Linux", "OCI", "JSON", "Cgroups"]),
         tests("Store", ["Linux", "OCI", "JSON", "Archive"]),
+        tests("Registry", ["Linux", "OCI", "JSON"]),
+        tests("RegistryServer", ["Linux", "OCI", "JSON"]),
         tests("Supervision", ["Linux", "Control"]),
         tests("Engine", ["Linux", "OCI", "JSON", "Control", "Store"]),
         tests("CommandLine", ["Control", "JSON", "Flags", "Engine"]),

@@ -1,0 +1,7 @@
+import Testing
+
+@testable import RegistryServer
+
+struct RegistryServerTests {
+    @Test func builds() {}
+}

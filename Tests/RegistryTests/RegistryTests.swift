@@ -1,0 +1,7 @@
+import Testing
+
+@testable import Registry
+
+struct RegistryTests {
+    @Test func builds() {}
+}
