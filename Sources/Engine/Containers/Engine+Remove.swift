@@ -74,6 +74,8 @@ extension Engine {
         let store = try self.store()
         let path = roots.container(view.id)
         removeHalfMadeCgroup(of: view.id)
+        // Nothing, unless the supervisor was killed while it was asked to end the container.
+        if !view.isAlive { deleteExternally(view.definition) }
         if let directory = try? FD.cwd.open(path, [.readOnly, .directory, .noFollow]) {
             // The supervisor's lock keeps a start from using what is being removed.
             do throws(EngineError) {
