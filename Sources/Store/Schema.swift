@@ -2,7 +2,7 @@
 enum Schema {
     static var version: Int64 { Int64(migrations.count) }
 
-    static let migrations: [String] = [initial]
+    static let migrations: [String] = [initial, registryNames]
 
     /// Digests and ids are text (`sha256:…`, 64 hexadecimal digits), times are nanoseconds since 1970.
     ///
@@ -68,5 +68,26 @@ enum Schema {
             PRIMARY KEY(container_id, volume)
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX container_volumes_volume ON container_volumes(volume);
+        """
+
+    /// What registries call images, and when images were used.
+    ///
+    /// - `repo_digests.reference`: `docker.io/library/x@sha256:…`, the digest of the manifest or index that the repository has;
+    ///   `media_type` and `size` are that document's. The documents are blobs of the image (`image_blobs`).
+    /// - `image_uses`: a table of its own, as a column behind `images.config` could only be reached through the documents.
+    ///   No row: not used since it came.
+    private static let registryNames = """
+        CREATE TABLE repo_digests(
+            reference TEXT PRIMARY KEY,
+            image_id TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+            media_type TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            added_ns INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX repo_digests_image ON repo_digests(image_id);
+        CREATE TABLE image_uses(
+            image_id TEXT PRIMARY KEY REFERENCES images(id) ON DELETE CASCADE,
+            used_ns INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
         """
 }

@@ -32,6 +32,7 @@ extension Store {
                     .optionalText(container.imageID), .optionalText(layer), .integer(container.autoRemove ? 1 : 0),
                     .blob(container.definition),
                 ])
+            if let image = container.imageID { try noteUse(ofImage: image) }
             for volume in newVolumes { try insertVolumeRow(volume, replace: false) }
             for volume in Set(volumes + newVolumes.map(\.name)) {
                 guard try database.firstInteger("SELECT 1 FROM volumes WHERE name=?", [.text(volume)]) != nil else {

@@ -36,6 +36,8 @@ public struct ImageRecord: Sendable, Hashable {
     public var created: Int64
     /// When it came into this store.
     public var added: Int64
+    /// What the registries it was pulled from or pushed to call it; sorted by reference.
+    public var digests: [RepositoryDigest] = []
 }
 
 /// Everything about an image.
@@ -154,11 +156,15 @@ extension Store {
             try database.query("SELECT image_id,reference FROM names ORDER BY reference") { row in
                 names[row.text(0), default: []].append(row.text(1))
             }
+            var digests: [String: [RepositoryDigest]] = [:]
+            try database.query("SELECT reference,media_type,size,image_id FROM repo_digests ORDER BY reference") { row in
+                digests[row.text(3), default: []].append(RepositoryDigest(row))
+            }
             var result: [ImageRecord] = []
             try database.query(
                 "SELECT id,manifest_digest,size,created_ns,added_ns FROM images ORDER BY created_ns DESC, id"
             ) { row in
-                result.append(Store.image(row, names[row.text(0)] ?? []))
+                result.append(Store.image(row, names[row.text(0)] ?? [], digests[row.text(0)] ?? []))
             }
             return result
         }
@@ -179,9 +185,10 @@ extension Store {
 
     public func image(id: String) throws(StoreError) -> ImageRecord? {
         let names = try database.texts("SELECT reference FROM names WHERE image_id=? ORDER BY 1", [.text(id)])
+        let digests = try digests(of: id)
         var result: ImageRecord?
         try database.query("SELECT id,manifest_digest,size,created_ns,added_ns FROM images WHERE id=?", [.text(id)]) { row in
-            result = Store.image(row, names)
+            result = Store.image(row, names, digests)
         }
         return result
     }
@@ -194,6 +201,7 @@ extension Store {
             return id
         }
         guard let digest = reference.digest else { return nil }
+        if let id = try imageID(ofDigest: reference.name + "@" + digest.description) { return id }
         // name@sha256:…: the manifest's digest, for an image that has this repository.
         return try database.firstText(
             """
@@ -251,9 +259,9 @@ extension Store {
         return try document(id) { () throws(OCIError) in try ImageConfig.decode(bytes) }
     }
 
-    private static func image(_ row: Row, _ names: [String]) -> ImageRecord {
+    private static func image(_ row: Row, _ names: [String], _ digests: [RepositoryDigest]) -> ImageRecord {
         ImageRecord(
             id: row.text(0), manifestDigest: row.text(1), names: names, size: row.integer(2), created: row.integer(3),
-            added: row.integer(4))
+            added: row.integer(4), digests: digests)
     }
 }
