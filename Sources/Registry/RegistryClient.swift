@@ -1,4 +1,5 @@
 import Archive
+import NIOHTTP1
 import OCI
 
 /// The distribution client: one for a command.
@@ -8,17 +9,21 @@ import OCI
 public final class RegistryClient: Sendable {
     public let configuration: RegistryConfiguration
     public let options: RegistryOptions
+    private let session: HTTPSession
 
     public init(_ configuration: RegistryConfiguration, _ options: RegistryOptions = RegistryOptions()) {
         self.configuration = configuration
         self.options = options
+        session = HTTPSession(configuration, options)
     }
+
+    deinit { session.shutdown() }
 
     /// One repository at its registry, with the registry's mirrors in front of it. Nothing is sent yet.
     ///
     /// - Throws: `.blocked` when registries.conf forbids it; `.configuration` when it rewrites the name to nonsense.
     public func repository(_ reference: Reference) throws(RegistryError) -> Repository {
-        Repository(reference)
+        try Repository(reference, session)
     }
 
     /// What a name typed by a user may stand for, in the order to try.
@@ -27,22 +32,40 @@ public final class RegistryClient: Sendable {
     /// otherwise; docker.io when there is no such list. Each has a tag or a digest as typed, and `latest` when neither.
     /// - Throws: `.configuration` when the text is no reference.
     public func candidates(_ text: String) throws(RegistryError) -> [Reference] {
-        do throws(OCIError) {
-            return [try Reference.parse(text).withDefaultTag]
-        } catch {
-            throw RegistryError(.configuration, error.description)
-        }
+        try configuration.registries.candidates(text)
     }
 
     /// Checks a name and password (or an identity token) at a registry, as `login` does.
     ///
     /// - Parameter registry: `docker.io`, `localhost:5000`.
     /// - Returns: the identity token that the registry gave in exchange, which is to be kept instead of the password.
-    /// - Throws: `.unauthorized` when they are wrong.
+    /// - Throws: `.unauthorized` when they are wrong; `.blocked`.
     public func login(_ registry: String, _ credentials: Credentials) throws(RegistryError) -> String? {
-        throw RegistryError(.protocol, "not there yet")
+        let entry = configuration.registries.entry(for: registry)
+        if let entry, entry.blocked { throw RegistryError(.blocked, "registry \(registry) is blocked in \(entry.file)") }
+        let source = SourceName(registry: registry, path: "", isInsecure: entry?.insecure ?? false, isMirror: false)
+        return try session.login(source, credentials)
     }
 
     /// Closes idle connections and ends running requests. Does not hang; a process may also exit without it.
-    public func shutdown() {}
+    public func shutdown() { session.shutdown() }
+}
+
+extension HTTPSession {
+    /// Ends all connections, and takes the objects apart that hold each other.
+    func shutdown() {
+        transport.shutdown()
+        forgetHosts()
+    }
+
+    /// Sends the credentials where the registry wants them: to itself, or to its token service.
+    func login(_ source: SourceName, _ credentials: Credentials) throws(RegistryError) -> String? {
+        let host = try host(source)
+        var call = Call(host: host, method: .GET, name: source.registry)
+        call.target = "/v2/"
+        use(credentials, for: source.registry)
+        let answer = try perform(call, expecting: [200])
+        answer.drain()
+        return try host.authorizer.identity(credentials, host)
+    }
 }

@@ -27,6 +27,8 @@ public struct RegistryError: Error, Sendable, CustomStringConvertible {
         public static let configuration = Code(rawValue: "configuration")
         /// Larger than what is accepted.
         public static let tooLarge = Code(rawValue: "too large")
+        /// The registry says that it fails, and goes on saying so.
+        public static let unavailable = Code(rawValue: "unavailable")
         /// The user stopped it.
         public static let cancelled = Code(rawValue: "cancelled")
     }
@@ -36,6 +38,14 @@ public struct RegistryError: Error, Sendable, CustomStringConvertible {
     public var cause: String
     /// The HTTP status, where one was the reason.
     public var status: Int?
+    /// Whether the same request may succeed a little later.
+    var isTransient = false
+    /// Whether nobody listens there or the name is unknown: one more attempt, not many.
+    var isRefused = false
+    /// Whether the other side does not speak TLS at all, so that plain HTTP may be meant.
+    var isPlain = false
+    /// Seconds that the registry asks to wait.
+    var retryAfter: Double?
 
     public init(_ code: Code, _ cause: String, status: Int? = nil) {
         self.code = code
@@ -44,4 +54,10 @@ public struct RegistryError: Error, Sendable, CustomStringConvertible {
     }
 
     public var description: String { cause }
+
+    static func transient(_ code: Code, _ cause: String, status: Int? = nil) -> RegistryError {
+        var error = RegistryError(code, cause, status: status)
+        error.isTransient = true
+        return error
+    }
 }

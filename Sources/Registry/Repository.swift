@@ -1,85 +1,93 @@
 import Archive
 import Linux
+import NIOHTTP1
 import OCI
 
 /// One repository at a registry (and its mirrors, for reading).
 ///
 /// Thread-safe; all calls block. Every call retries what can be retried, and asks the mirrors first where that is allowed.
-/// All throw `RegistryError`: `.unauthorized`, `.denied`, `.network`, `.tls`, `.tooManyRequests`, `.protocol`, `.cancelled`,
-/// and those named at the call.
+/// All throw `RegistryError`: `.unauthorized`, `.denied`, `.network`, `.tls`, `.tooManyRequests`, `.unavailable`, `.protocol`,
+/// `.cancelled`, and those named at the call.
 public final class Repository: Sendable {
-    public let reference: Reference
+    /// One place with this repository.
+    struct Source: Sendable {
+        let host: RegistryHost
+        let name: SourceName
 
-    init(_ reference: Reference) { self.reference = reference }
-
-    private var later: RegistryError { RegistryError(.protocol, "not there yet") }
-
-    // MARK: Manifests
-
-    /// Asks what a tag or digest names, without fetching it; falls back to GET when HEAD gives no digest.
-    ///
-    /// - Returns: nil when neither the mirrors nor the registry have it.
-    public func head(_ target: String) throws(RegistryError) -> Descriptor? { throw later }
-
-    /// Fetches a manifest or index.
-    ///
-    /// The digest is verified when it was asked by digest, and when the registry announced one.
-    /// - Throws: `.notFound`; `.digestMismatch`; `.tooLarge` above 4 MiB.
-    public func manifest(_ target: String) throws(RegistryError) -> FetchedManifest { throw later }
-
-    /// Uploads a manifest or index under a tag or its digest.
-    ///
-    /// - Throws: `.digestMismatch` when the registry says that it stored something else.
-    @discardableResult
-    public func put(_ manifest: [UInt8], _ mediaType: MediaType, as target: String) throws(RegistryError) -> Digest {
-        throw later
+        /// A request below `/v2/PATH/`.
+        func call(_ method: HTTPMethod, _ rest: String, _ actions: [String], _ subject: String) -> Call {
+            var call = Call(host: host, method: method, name: name.name)
+            call.target = "/v2/" + name.path + "/" + rest
+            call.scopes = [.repository(name.path, actions)]
+            call.subject = subject
+            return call
+        }
     }
 
-    /// Deletes a manifest by digest, or a tag where the registry can.
+    public let reference: Reference
+    let session: HTTPSession
+    /// The mirrors, then the registry.
+    let sources: [Source]
+    /// Upload sessions that a mount left open, by digest.
+    let openSessions = Monitor<[Digest: UploadSession]>([:])
+
+    /// A mirror that fails is not worth much waiting: the next source has it too.
+    static let attemptsAtMirrors = 2
+
+    init(_ reference: Reference, _ session: HTTPSession) throws(RegistryError) {
+        self.reference = reference
+        self.session = session
+        var sources: [Source] = []
+        for name in try session.configuration.registries.sources(for: reference) {
+            sources.append(Source(host: try session.host(name), name: name))
+        }
+        self.sources = sources
+    }
+
+    /// The registry itself: what is written goes there.
+    func registry() throws(RegistryError) -> Source {
+        guard let last = sources.last else { throw RegistryError(.configuration, "\(reference.name) has no registry") }
+        return last
+    }
+
+    /// Runs a request at the sources in order, until one has it.
     ///
-    /// - Throws: `.notFound`.
-    public func delete(_ target: String) throws(RegistryError) { throw later }
+    /// - Parameter isDigest: whether a digest is asked for; nil for what has no say in it.
+    /// - Throws: what the registry itself says: a mirror's failure is only told.
+    func reading<T>(
+        isDigest: Bool?, _ body: (Source, _ attempts: Int?) throws(RegistryError) -> T
+    ) throws(RegistryError) -> T {
+        let usable = sources.filter { source in
+            switch source.name.pull {
+            case .all: true
+            case .digestOnly: isDigest ?? true
+            case .tagOnly: !(isDigest ?? false)
+            }
+        }
+        for source in usable.dropLast() {
+            do throws(RegistryError) {
+                return try body(source, Repository.attemptsAtMirrors)
+            } catch {
+                if error.code == .cancelled { throw error }
+                session.notice("mirror \(source.name.name): \(error.cause)")
+            }
+        }
+        return try body(try registry(), nil)
+    }
 
-    // MARK: Blobs
-
-    /// Opens a blob for reading.
+    /// A tag or digest as a part of a path.
     ///
-    /// - Parameter offset: where to begin, for what was kept of a broken download.
-    /// - Throws: `.notFound`.
-    public func blob(_ descriptor: Descriptor, from offset: Int64 = 0) throws(RegistryError) -> BlobStream { throw later }
+    /// - Throws: `.configuration` for anything else.
+    func checked(_ target: String) throws(RegistryError) -> (text: String, digest: Digest?) {
+        if let digest = Digest(target) { return (target, digest) }
+        guard Reference.isTag(target.utf8) else {
+            throw RegistryError(.configuration, "\"\(Failures.printable(target))\" is neither a tag nor a digest")
+        }
+        return (target, nil)
+    }
 
-    /// Fetches a whole blob into memory and verifies it.
-    ///
-    /// - Parameter limit: bytes; a descriptor that says more is refused before anything is sent.
-    /// - Throws: `.notFound`; `.tooLarge`; `.digestMismatch`.
-    public func smallBlob(_ descriptor: Descriptor, limit: Int) throws(RegistryError) -> [UInt8] { throw later }
-
-    /// Whether the registry itself (no mirror) has a blob in this repository.
-    public func hasBlob(_ digest: Digest) throws(RegistryError) -> Bool { throw later }
-
-    /// Asks the registry to take a blob over from another of its repositories.
-    ///
-    /// - Parameter repositoryPath: `library/alpine`, at the same registry.
-    /// - Returns: false when it wants the bytes instead; the session that it opened is used by the next ``upload(_:from:progress:)``.
-    public func mount(_ digest: Digest, from repositoryPath: String) throws(RegistryError) -> Bool { throw later }
-
-    /// Uploads a blob.
-    ///
-    /// - Parameters:
-    ///   - file: a regular file of `descriptor.size` bytes; read by offset, its position is neither used nor moved.
-    ///   - progress: gets the number of bytes sent so far; less than before when the registry lost some.
-    /// - Throws: `.digestMismatch` when the registry says so.
-    public func upload(
-        _ descriptor: Descriptor, from file: FD, progress: (@Sendable (Int64) -> Void)? = nil
-    ) throws(RegistryError) { throw later }
-
-    // MARK: Lists
-
-    /// All tags, in the registry's order.
-    ///
-    /// - Throws: `.notFound`.
-    public func tags() throws(RegistryError) -> [String] { throw later }
-
-    /// What refers to a manifest (signatures, attestations), by the API or else by the tag schema.
-    public func referrers(_ digest: Digest, artifactType: String? = nil) throws(RegistryError) -> [Descriptor] { throw later }
+    /// The name of something here, for errors: `alpine:3.20`.
+    func shown(_ target: String) -> String {
+        reference.familiarName + (target.utf8.contains(UInt8(ascii: ":")) ? "@" : ":") + target
+    }
 }

@@ -91,8 +91,11 @@ public struct RegistryToken: Sendable, Hashable, CustomStringConvertible {
     public var expiresIn: Int
     /// RFC 3339; empty when the service does not say.
     public var issuedAt: String
+    /// What takes the place of a password from now on, where one was asked for; else empty.
+    public var refreshToken: String
 
-    public init(token: String, expiresIn: Int = 60, issuedAt: String = "") {
+    public init(token: String, expiresIn: Int = 60, issuedAt: String = "", refreshToken: String = "") {
+        self.refreshToken = refreshToken
         self.token = token
         self.expiresIn = expiresIn
         self.issuedAt = issuedAt
@@ -112,6 +115,7 @@ public struct RegistryToken: Sendable, Hashable, CustomStringConvertible {
                     let token = try parser.string()
                     if answer.token.isEmpty { answer.token = token }
                 case "expires_in": answer.expiresIn = try parser.int()
+                case "refresh_token": answer.refreshToken = try parser.string()
                 case "issued_at": answer.issuedAt = try parser.string()
                 default: try parser.skip()
                 }

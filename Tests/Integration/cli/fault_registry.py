@@ -12,7 +12,7 @@
 
 What it holds, in memory: `add_blob(data, repository=None)`, `add_manifest(repository, reference, data, media_type)`,
 `add_image(repository, tag, layers, config=None, ...)`, `add_index(repository, tag, [(digest, platform), ...])`; what was pushed is in
-`blobs` (digest -> bytes), `manifests[repository][tag or digest] = (bytes, media type)`, `links` (repository -> digests it may serve).
+`blobs` (digest -> bytes), `manifests[repository][tag or digest] = (bytes, media type)`, `links` (repository -> digests it has; a blob linked to none is in all).
 
 What it is asked: `requests`, a list of `Request` (method, target, path, query, headers, body size, scheme, time, status);
 `count(method, pattern)`, `seen(method, pattern)`.
@@ -444,7 +444,8 @@ class FaultRegistry:
     def _blob(self, request, handler, repository, name):
         self._allow(request, (repository, "delete" if request.method == "DELETE" else "pull"))
         data = self.blobs.get(name)
-        if data is None or (repository in self.links and name not in self.links[repository]):
+        # A blob that was linked to some repository is in no other; one that was linked to none is everywhere.
+        if data is None or (repository not in (homes := self._homes(name)) and homes):
             raise error(404, "BLOB_UNKNOWN", "blob unknown to registry")
         if request.method == "DELETE":
             self.blobs.pop(name)
@@ -458,6 +459,9 @@ class FaultRegistry:
             headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
             raise Reply(206, data[first : last + 1], headers, "application/octet-stream")
         raise Reply(200, data, headers, "application/octet-stream")
+
+    def _homes(self, name):
+        return [repository for repository, names in self.links.items() if name in names]
 
     def _manifest(self, request, handler, repository, reference):
         action = {"PUT": "push", "DELETE": "delete"}.get(request.method, "pull")
@@ -542,7 +546,7 @@ class FaultRegistry:
         if request.method == "POST" and not session:
             mount = query.get("mount", [None])[0]
             source = query.get("from", [None])[0]
-            if mount and self.mounts and mount in self.blobs and (source not in self.links or mount in self.links[source]):
+            if mount and self.mounts and mount in self.blobs and (source in self._homes(mount) or not self._homes(mount)):
                 self._store(repository, self.blobs[mount], mount)
             if "digest" in query:
                 self._store(repository, handler.read_body(), query["digest"][0])
