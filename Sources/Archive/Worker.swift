@@ -46,12 +46,12 @@ public final class Worker {
 }
 
 /// A mutex and its condition. C functions: `pthread_mutex_lock(3)`, `pthread_cond_wait(3)`.
-final class Monitor: @unchecked Sendable {
+public final class Monitor: @unchecked Sendable {
     // SAFETY: both objects have one address for life and are only touched through their own functions.
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
 
-    init() {
+    public init() {
         mutex = .allocate(capacity: 1)
         condition = .allocate(capacity: 1)
         mutex.initialize(to: pthread_mutex_t())
@@ -67,11 +67,28 @@ final class Monitor: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    func lock() { pthread_mutex_lock(mutex) }
-    func unlock() { pthread_mutex_unlock(mutex) }
+    public func lock() { pthread_mutex_lock(mutex) }
+    public func unlock() { pthread_mutex_unlock(mutex) }
     /// Waits for ``wakeAll()``; the lock is given up meanwhile.
-    func wait() { pthread_cond_wait(condition, mutex) }
-    func wakeAll() { pthread_cond_broadcast(condition) }
+    public func wait() { pthread_cond_wait(condition, mutex) }
+
+    /// As ``wait()``, for so many milliseconds at most.
+    public func wait(milliseconds: Int) {
+        var end = timespec()
+        clock_gettime(CLOCK_REALTIME, &end)
+        let nanoseconds = end.tv_nsec + milliseconds % 1000 * 1_000_000
+        end.tv_sec += milliseconds / 1000 + nanoseconds / 1_000_000_000
+        end.tv_nsec = nanoseconds % 1_000_000_000
+        pthread_cond_timedwait(condition, mutex, &end)
+    }
+
+    /// Runs `body` with the lock held.
+    public func locked<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
+        lock()
+        defer { unlock() }
+        return try body()
+    }
+    public func wakeAll() { pthread_cond_broadcast(condition) }
 }
 
 /// Asks work on any thread to stop; checked between entries and buffers.

@@ -72,6 +72,8 @@ public enum BerthProgram {
         case .load: return try LoadCommand(session).run()
         case .import: return try ImportCommand(session).run()
         case .save: return try SaveCommand(session).run()
+        case .pull: return try PullCommand(session).run()
+        case .push: return try PushCommand(session).run()
         case .tag: return try TagCommand(session).run()
         case .rmi: return try RemoveImagesCommand(session).run()
         case .version: return try VersionCommand(session).run()

@@ -110,6 +110,14 @@ final class Session {
 enum Terminal {
     static func isTerminal(_ fd: FD) -> Bool { isatty(fd.rawValue) == 1 }
 
+    /// Rows and columns of standard output's terminal; 24 by 80 when it is none.
+    static func size() -> (rows: Int, columns: Int) {
+        var rows: UInt16 = 0
+        var columns: UInt16 = 0
+        guard cl_winsize_get(1, &rows, &columns) == 0, rows > 0, columns > 0 else { return (24, 80) }
+        return (Int(rows), Int(columns))
+    }
+
     /// Columns for help; 80 when there is no terminal.
     static func columns() -> Int {
         var rows: UInt16 = 0

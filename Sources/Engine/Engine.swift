@@ -72,7 +72,7 @@ extension EngineError {
             case .system where error.systemError == .accessDenied || error.systemError == .notPermitted: .permission
             default: .system
             }
-        self.init(code, sentence: error.description)
+        self.init(code, sentence: error.operation.isEmpty ? error.cause : error.description)
     }
 
     public init(control error: ControlError) {

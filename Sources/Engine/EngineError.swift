@@ -11,6 +11,8 @@ public struct EngineError: Error, Sendable, CustomStringConvertible {
         public init(rawValue: String) { self.rawValue = rawValue }
 
         public static let notFound = Code(rawValue: "not found")
+        /// The image that a container is to be made from is not here; it may be pulled.
+        public static let imageMissing = Code(rawValue: "image missing")
         public static let conflict = Code(rawValue: "conflict")
         public static let invalid = Code(rawValue: "invalid argument")
         public static let notSupported = Code(rawValue: "not supported")

@@ -11,10 +11,20 @@ struct PlannedImage {
     var manifest: Manifest?
     var layers: [PlannedLayer]
     var names: [Reference]
+    /// What a registry called it.
+    var digests: [RepositoryDigest] = []
+    /// Further documents that are kept with it.
+    var documents: [(digest: Digest, bytes: [UInt8])] = []
+}
+
+/// Where the stored bytes of a layer are.
+enum LayerContent {
+    case file(Content)
+    case remote(RemoteLayer)
 }
 
 struct PlannedLayer {
-    var content: Content
+    var content: LayerContent
     /// What the manifest says about the stored bytes; nil when there is no manifest.
     var descriptor: Descriptor?
     var diffID: Digest
@@ -125,20 +135,16 @@ struct ImagePlanner {
         guard manifest.config.mediaType.isConfig else {
             throw failure(.unsupported, "artifact of type \(manifest.config.mediaType), not an image")
         }
-        let config = try config(try verified(manifest.config), manifest.config.digest)
-        try document(archive.description) { () throws(OCIError) in try config.check(against: manifest) }
+        let config = try Store.checkedConfig(try verified(manifest.config), manifest, of: archive.description)
+        if let platform, !platform.runs(config.platform) { throw missingPlatform() }
         var layers: [PlannedLayer] = []
         for (descriptor, diffID) in zip(manifest.layers, config.rootfs.diffIDs) {
-            guard descriptor.mediaType.isLayer else {
-                throw failure(.unsupported, "layer of type \"\(descriptor.mediaType)\"")
-            }
-            try requireSHA256(descriptor.digest)
             let content = try archive.blob(descriptor.digest)
             guard content.size == descriptor.size else {
                 throw failure(
                     .digestMismatch, "blob \(descriptor.digest) has \(content.size) bytes instead of \(descriptor.size)")
             }
-            layers.append(PlannedLayer(content: content, descriptor: descriptor, diffID: diffID))
+            layers.append(PlannedLayer(content: .file(content), descriptor: descriptor, diffID: diffID))
         }
         return PlannedImage(
             config: config, id: manifest.config.digest, manifest: manifest, layers: layers, names: [])
@@ -156,15 +162,12 @@ struct ImagePlanner {
     }
 
     private func requireSHA256(_ digest: Digest) throws(StoreError) {
-        guard digest.algorithm == .sha256 else { throw failure(.unsupported, "digest algorithm of \(digest)") }
+        try Store.requireSHA256(digest, of: archive.description)
     }
 
     /// A config that can run on the platform asked for.
     private func config(_ bytes: [UInt8], _ digest: Digest) throws(StoreError) -> ImageConfig {
-        let config = try document(digest.description) { () throws(OCIError) in try ImageConfig.decode(bytes) }
-        for diffID in config.rootfs.diffIDs { try requireSHA256(diffID) }
-        // Overlay takes 500 lower layers at most (OVL_MAX_STACK).
-        guard config.rootfs.diffIDs.count <= 500 else { throw failure(.tooLarge, "more than 500 layers") }
+        let config = try Store.boundedConfig(bytes, digest, of: archive.description)
         if let platform, !platform.runs(config.platform) { throw missingPlatform() }
         return config
     }
@@ -213,7 +216,7 @@ struct ImagePlanner {
             var layers: [PlannedLayer] = []
             for (name, diffID) in zip(entry.layers, config.rootfs.diffIDs) {
                 guard let content = try archive.find(name) else { throw failure(.corrupt, "layer \"\(name)\" is missing") }
-                layers.append(PlannedLayer(content: content, descriptor: nil, diffID: diffID))
+                layers.append(PlannedLayer(content: .file(content), descriptor: nil, diffID: diffID))
             }
             images.append(
                 PlannedImage(
@@ -225,5 +228,44 @@ struct ImagePlanner {
 
     private func reference(_ text: String) throws(StoreError) -> Reference {
         try document(text) { () throws(OCIError) in try Reference.parse(text).withDefaultTag }
+    }
+}
+
+extension Store {
+    /// Reads an image's config and checks it against its manifest: everything that can be known before a layer is here.
+    ///
+    /// - Parameters:
+    ///   - bytes: of the digest that the manifest says; the caller has verified that.
+    ///   - name: what the image is read from, for messages.
+    /// - Throws: `.corrupt`, `.unsupported`, `.tooLarge`.
+    public static func checkedConfig(
+        _ bytes: [UInt8], _ manifest: Manifest, of name: String = ""
+    ) throws(StoreError) -> ImageConfig {
+        try requireSHA256(manifest.config.digest, of: name)
+        let config = try boundedConfig(bytes, manifest.config.digest, of: name)
+        try document(name) { () throws(OCIError) in try config.check(against: manifest) }
+        for layer in manifest.layers {
+            guard layer.mediaType.isLayer else {
+                throw StoreError(.unsupported, "load image", name, cause: "layer of type \"\(layer.mediaType)\"")
+            }
+            try requireSHA256(layer.digest, of: name)
+        }
+        return config
+    }
+
+    static func boundedConfig(_ bytes: [UInt8], _ digest: Digest, of name: String) throws(StoreError) -> ImageConfig {
+        let config = try document(digest.description) { () throws(OCIError) in try ImageConfig.decode(bytes) }
+        for diffID in config.rootfs.diffIDs { try requireSHA256(diffID, of: name) }
+        // Overlay takes 500 lower layers at most (OVL_MAX_STACK).
+        guard config.rootfs.diffIDs.count <= 500 else {
+            throw StoreError(.tooLarge, "load image", name, cause: "more than 500 layers")
+        }
+        return config
+    }
+
+    static func requireSHA256(_ digest: Digest, of name: String) throws(StoreError) {
+        guard digest.algorithm == .sha256 else {
+            throw StoreError(.unsupported, "load image", name, cause: "digest algorithm of \(digest)")
+        }
     }
 }

@@ -3,7 +3,11 @@ import Linux
 import OCI
 
 /// Brings the content of images into the store: blobs and unpacked layers, before any row names them.
-final class Ingest {
+///
+/// ``add(_:on:ready:)`` may be called by several threads at once for layers of one image.
+final class Ingest: @unchecked Sendable {
+    // SAFETY: `placed`, `notes`, the staging directory's names and the database are only used with `turn` held.
+    private let turn = Monitor()
     private let store: Store
     private let staging: Staging
     private let cancellation: Cancellation?
@@ -33,36 +37,123 @@ final class Ingest {
 
     /// Makes sure a layer is unpacked and its blob is kept.
     ///
-    /// - Parameter parent: the layer below, which must be in the store already.
+    /// - Parameters:
+    ///   - parent: the layer below.
+    ///   - ready: returns when the layer below is in the store; called last, when all else is done.
     /// - Throws: `.digestMismatch` when the bytes are not what the config or manifest says; nothing of it stays then.
-    func add(_ layer: PlannedLayer, on parent: Digest?) throws(StoreError) -> Layer {
+    func add(
+        _ layer: PlannedLayer, on parent: Digest?, ready: () throws(StoreError) -> Void = { () throws(StoreError) in }
+    ) throws(StoreError) -> Layer {
         let chainID = Store.chainID(parent: parent, diffID: layer.diffID)
         // Held to the end: whoever waits here finds the layer done.
         let lock = try store.lockLayer(chainID.hex)
         defer { withExtendedLifetime(lock) {} }
-        let known = try unpackedSize(chainID)
-        if let known, let descriptor = try keptBlob(layer) {
+        let known = try turn.locked { () throws(StoreError) in try unpackedSize(chainID) }
+        if let known, let descriptor = try turn.locked({ () throws(StoreError) in try keptBlob(layer) }) {
+            if case .remote(let remote) = layer.content { remote.report(.exists) }
             return Layer(chainID: chainID, descriptor: descriptor, diffSize: known)
         }
-        let stagedBlob = layer.content.stagedName ?? staging.freshName("blob")
-        let copy = layer.content.stagedName == nil ? try staging.makeFile(stagedBlob) : nil
-        let stream = try archive { () throws(ArchiveError) in
-            try LayerStream(layer.content.reader, copy: copy?.fd, limit: limits.size)
+        let taken: Taken
+        switch layer.content {
+        case .file(let content): taken = try take(content, layer, unpacking: known == nil)
+        case .remote(let remote): taken = try take(remote, layer, unpacking: known == nil)
         }
-        var unpacked: String?
-        if known == nil { unpacked = try unpack(stream) }
-        let summary = try archive { () throws(ArchiveError) in try stream.finish() }
+        if let unpacked = taken.directory {
+            try ready()
+            try turn.locked { () throws(StoreError) in
+                try place(layer: unpacked, chainID, parent, layer.diffID, taken.summary.diffSize)
+            }
+        }
+        if case .remote(let remote) = layer.content { remote.report(.complete) }
+        return Layer(chainID: chainID, descriptor: taken.descriptor, diffSize: taken.summary.diffSize)
+    }
+
+    /// What one reading of a layer's stored bytes gave, with its blob kept.
+    private struct Taken {
+        var summary: LayerStream.Summary
+        var descriptor: Descriptor
+        /// Where it was unpacked, in staging.
+        var directory: String?
+    }
+
+    private func take(_ content: Content, _ layer: PlannedLayer, unpacking: Bool) throws(StoreError) -> Taken {
+        let (name, copy) = try turn.locked { () throws(StoreError) -> (String, SharedFD?) in
+            let name = content.stagedName ?? staging.freshName("blob")
+            return (name, content.stagedName == nil ? try staging.makeFile(name) : nil)
+        }
+        let taken = try read(layer, unpacking, cancel: {}) { () throws(ArchiveError) in
+            try LayerStream(content.reader, copy: copy?.fd, limit: limits.size)
+        }
+        try turn.locked { () throws(StoreError) in try place(blob: name, content, taken.descriptor.digest) }
+        return taken
+    }
+
+    /// A blob from elsewhere is read again from its beginning when what was here of it turns out to be damaged.
+    private func take(_ remote: RemoteLayer, _ layer: PlannedLayer, unpacking: Bool) throws(StoreError) -> Taken {
+        for _ in 0..<3 {
+            guard let partial = try PartialBlob.open(store, remote.blob) else {
+                // Another command has just finished it.
+                return try take(whole: remote, layer, unpacking: unpacking)
+            }
+            let reader = PartialReader(partial, remote.source, progress: remote.report)
+            remote.begin(reader)
+            defer { remote.end() }
+            do throws(StoreError) {
+                let taken = try read(layer, unpacking, cancel: reader.cancel) { () throws(ArchiveError) in
+                    try LayerStream(reader, limit: limits.size)
+                }
+                try partial.keep()
+                turn.locked { _ = placed.insert(remote.blob.digest.description) }
+                return taken
+            } catch {
+                if let failure = reader.failure { throw failure }
+                switch error.code {
+                case .digestMismatch, .corrupt, .unsupported, .tooLarge: partial.discard()
+                default: throw error
+                }
+                // Damage in what was fetched now is the source's.
+                if partial.found == 0 { throw error }
+                remote.report(.restarted)
+            }
+        }
+        throw StoreError(.inUse, "fetch layer", remote.blob.digest.description, cause: "other commands keep damaging it")
+    }
+
+    private func take(whole remote: RemoteLayer, _ layer: PlannedLayer, unpacking: Bool) throws(StoreError) -> Taken {
+        let file = try system { () throws(SystemError) in
+            SharedFD(try store.root.fd.open(PartialBlob.wholePath(remote.blob.digest), [.readOnly, .noFollow]))
+        }
+        let taken = try read(layer, unpacking, cancel: {}) { () throws(ArchiveError) in
+            try LayerStream(
+                FileReader(file.fd, offset: 0, length: remote.blob.size, name: "partial blob"), limit: limits.size)
+        }
+        try PartialBlob.link(store, remote.blob.digest)
+        turn.locked { _ = placed.insert(remote.blob.digest.description) }
+        return taken
+    }
+
+    /// Reads a layer to its end, verifies it, and unpacks it on the way.
+    private func read(
+        _ layer: PlannedLayer, _ unpacking: Bool, cancel: () -> Void, open: () throws(ArchiveError) -> LayerStream
+    ) throws(StoreError) -> Taken {
+        let stream = try archive(open)
+        var directory: String?
+        if unpacking { directory = try unpack(stream, cancel) }
+        let summary: LayerStream.Summary
+        do throws(ArchiveError) { summary = try stream.finish() } catch {
+            cancel()
+            throw StoreError(error)
+        }
         guard summary.diffHex == layer.diffID.hex else {
             throw StoreError(
                 .digestMismatch, "load layer", layer.diffID.description, cause: "its content has the diff id sha256:\(summary.diffHex)")
         }
-        let descriptor = try checked(summary, layer)
-        try place(blob: stagedBlob, layer.content, descriptor.digest)
-        if let unpacked { try place(layer: unpacked, chainID, parent, layer.diffID, summary.diffSize) }
-        return Layer(chainID: chainID, descriptor: descriptor, diffSize: summary.diffSize)
+        return Taken(summary: summary, descriptor: try checked(summary, layer), directory: directory)
     }
 
     /// Keeps a small document as a blob.
+    ///
+    /// Only while no other thread adds layers.
     func add(document bytes: [UInt8], _ digest: Digest) throws(StoreError) {
         if try store.hasBlob(digest) { return }
         let name = staging.freshName("blob")
@@ -92,19 +183,25 @@ final class Ingest {
         if let descriptor = layer.descriptor {
             return try isKept(descriptor.digest) ? descriptor : nil
         }
-        let reader = layer.content.reader
+        guard case .file(let content) = layer.content else { return nil }
+        let reader = content.reader
         let compression = try archive { () throws(ArchiveError) in
             try Compression.detect(try PrefixedReader.peek(reader, Compression.magicLength).bytes)
         }
         // A plain layer's blob has the diff id as its digest; what a compressed one has shows only when it is read.
         guard compression == .none, try isKept(layer.diffID) else { return nil }
-        return Descriptor(mediaType: .ociLayer, digest: layer.diffID, size: layer.content.size)
+        return Descriptor(mediaType: .ociLayer, digest: layer.diffID, size: content.size)
     }
 
     private func isKept(_ digest: Digest) throws(StoreError) -> Bool {
         // Until this command's rows name it, another's rmi of the same content may take it away.
         if placed.contains(digest.description), store.root.fd.exists(Store.Directory.blobs + "/" + digest.hex) { return true }
-        return try store.hasBlob(digest)
+        if try store.hasBlob(digest) { return true }
+        // Another command has fetched it and not named it yet, or was interrupted after it.
+        guard store.root.fd.exists(PartialBlob.wholePath(digest)) else { return false }
+        try PartialBlob.link(store, digest)
+        placed.insert(digest.description)
+        return true
     }
 
     private func checked(_ summary: LayerStream.Summary, _ layer: PlannedLayer) throws(StoreError) -> Descriptor {
@@ -128,8 +225,8 @@ final class Ingest {
 
     // MARK: Unpacking and placing
 
-    private func unpack(_ stream: LayerStream) throws(StoreError) -> String {
-        let name = staging.freshName("layer")
+    private func unpack(_ stream: LayerStream, _ cancel: () -> Void) throws(StoreError) -> String {
+        let name = turn.locked { staging.freshName("layer") }
         let root = try system { () throws(SystemError) in
             try staging.directory.fd.makeDirectory(name, mode: 0o700)
             try staging.directory.fd.makeDirectory(name + "/fs", mode: 0o755)
@@ -140,10 +237,11 @@ final class Ingest {
         do throws(StoreError) {
             try unpacker.unpack(TarReader(stream))
         } catch {
+            cancel()
             stream.cancel()
             throw error
         }
-        notes.add(unpacker.notes)
+        turn.locked { notes.add(unpacker.notes) }
         return name
     }
 

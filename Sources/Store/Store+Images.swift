@@ -12,6 +12,10 @@ struct NewImage {
     var top: Digest?
     var size: Int64
     var names: [String]
+    /// What a registry called it.
+    var digests: [RepositoryDigest] = []
+    /// Further documents that are kept with it, such as the index it came by.
+    var documents: [(digest: String, size: Int64)] = []
 
     /// Every blob that must be kept for it, with its size.
     var blobs: [(digest: String, size: Int64)] {
@@ -19,7 +23,7 @@ struct NewImage {
             (manifestDigest.description, Int64(manifest.raw.count)), (id.description, Int64(config.raw.count)),
         ]
         for layer in manifest.layers { result.append((layer.digest.description, layer.size)) }
-        return result
+        return result + documents
     }
 }
 
@@ -60,8 +64,9 @@ extension Store {
         let result = try database.transaction(.durable) { () throws(StoreError) -> [LoadedImage]? in
             for image in images where !(try isComplete(image)) { return nil }
             var loaded: [LoadedImage] = []
+            var unneeded = ingest.placed
             for image in images {
-                try insertRows(image)
+                unneeded.formUnion(try insertRows(image))
                 var replaced: [(name: String, id: String)] = []
                 for name in image.names {
                     if let old = try setName(name, image.id.description) { replaced.append((name, old)) }
@@ -71,7 +76,7 @@ extension Store {
                         id: image.id.description, names: image.names, replaced: replaced, notes: ingest.notes))
             }
             // The image was there before with differently compressed layers: its own are enough.
-            for digest in ingest.placed where try !isBlobNamed(digest) {
+            for digest in unneeded where try !isBlobNamed(digest) {
                 doomed.paths.append(Directory.blobs + "/" + hexPart(digest))
             }
             return loaded
@@ -97,7 +102,8 @@ extension Store {
         return true
     }
 
-    private func insertRows(_ image: NewImage) throws(StoreError) {
+    /// - Returns: blobs that the image needs no longer.
+    private func insertRows(_ image: NewImage) throws(StoreError) -> [String] {
         // Everything below the top was synced before this transaction.
         if let top = image.top {
             for layer in try chain(from: top.description) {
@@ -105,15 +111,20 @@ extension Store {
             }
         }
         let id = image.id.description
+        var replaced: [String] = []
         if let old = try database.firstText("SELECT manifest_digest FROM images WHERE id=?", [.text(id)]) {
             let blobs = try database.texts("SELECT digest FROM image_blobs WHERE image_id=?", [.text(id)])
             let isWhole = blobs.allSatisfy { root.fd.exists(Directory.blobs + "/" + hexPart($0)) }
-            if old == image.manifestDigest.description || isWhole { return }
-            // Damaged: what came now takes the place of what is missing.
-            try database.run("DELETE FROM image_blobs WHERE image_id=?", [.text(id)])
-            try database.run(
-                "UPDATE images SET manifest_digest=?, manifest=? WHERE id=?",
-                [.text(image.manifestDigest.description), .blob(image.manifest.raw), .text(id)])
+            let isSame = old == image.manifestDigest.description
+            // An archive's manifest says nothing that the one here does not; a registry's is what others know it by.
+            if image.digests.isEmpty && (isSame || isWhole) { return [] }
+            if !isSame {
+                replaced = blobs
+                try database.run("DELETE FROM image_blobs WHERE image_id=?", [.text(id)])
+                try database.run(
+                    "UPDATE images SET manifest_digest=?, manifest=? WHERE id=?",
+                    [.text(image.manifestDigest.description), .blob(image.manifest.raw), .text(id)])
+            }
         } else {
             try database.run(
                 "INSERT INTO images VALUES(?,?,?,?,?,?,?,?)",
@@ -127,6 +138,8 @@ extension Store {
             try database.run(
                 "INSERT OR IGNORE INTO image_blobs VALUES(?,?,?)", [.text(id), .text(blob.digest), .integer(blob.size)])
         }
+        try insertDigests(image.digests, imageID: id)
+        return replaced
     }
 
     /// Points a name to an image; gives the id of the other image it named before.
@@ -181,6 +194,19 @@ extension Store {
             if let id, let record = try image(id: id) { return record }
             throw StoreError(.notFound, "find image", text, cause: "no such image")
         }
+    }
+
+    /// The image that has a name; nil when none has.
+    public func imageID(tagged reference: Reference) throws(StoreError) -> String? {
+        try database.firstText("SELECT image_id FROM names WHERE reference=?", [.text(reference.withDefaultTag.description)])
+    }
+
+    /// Whether all its blobs and layers are there, as far as a look at their names tells.
+    public func isWhole(image id: String) throws(StoreError) -> Bool {
+        let blobs = try database.texts("SELECT digest FROM image_blobs WHERE image_id=?", [.text(id)])
+        guard blobs.allSatisfy({ root.fd.exists(Directory.blobs + "/" + hexPart($0)) }) else { return false }
+        guard let top = try database.firstText("SELECT layer FROM images WHERE id=?", [.text(id)]) else { return true }
+        return try chain(from: top).allSatisfy { root.fd.exists(Directory.layers + "/" + hexPart($0) + "/fs") }
     }
 
     public func image(id: String) throws(StoreError) -> ImageRecord? {

@@ -66,7 +66,7 @@ extension Store {
         let id = try document { () throws(OCIError) in try Digest.parse("sha256:" + SHA256.hex(config.raw)) }
         return PlannedImage(
             config: config, id: id, manifest: nil,
-            layers: [PlannedLayer(content: content, descriptor: nil, diffID: diffID)],
+            layers: [PlannedLayer(content: .file(content), descriptor: nil, diffID: diffID)],
             names: request.name.map { [$0] } ?? [])
     }
 }

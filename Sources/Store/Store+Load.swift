@@ -9,6 +9,8 @@ public struct LoadOptions {
     public var platform: Platform?
     public var cancellation: Cancellation?
     public var limits = LayerUnpacker.Limits()
+    /// Layers that are worked on at once: one, where they come from one disk.
+    var parallel = 1
     public init(platform: Platform? = nil, cancellation: Cancellation? = nil) {
         self.platform = platform
         self.cancellation = cancellation
@@ -75,7 +77,7 @@ extension Store {
         for _ in 0..<8 {
             var images: [NewImage] = []
             do throws(StoreError) {
-                for image in planned { images.append(try bringIn(image, ingest)) }
+                for image in planned { images.append(try bringIn(image, ingest, options)) }
             } catch {
                 if error.code == .inUse { continue }
                 throw error
@@ -86,16 +88,13 @@ extension Store {
         throw Ingest.lostLayer
     }
 
-    private func bringIn(_ image: PlannedImage, _ ingest: Ingest) throws(StoreError) -> NewImage {
-        var top: Digest?
-        var size: Int64 = 0
-        var layers: [Descriptor] = []
-        for layer in image.layers {
-            let added = try ingest.add(layer, on: top)
-            top = added.chainID
-            size += added.diffSize
-            layers.append(added.descriptor)
-        }
+    private func bringIn(
+        _ image: PlannedImage, _ ingest: Ingest, _ options: LoadOptions
+    ) throws(StoreError) -> NewImage {
+        let added = try LayerCrew(image.layers, ingest, options.cancellation).run(threads: options.parallel)
+        let top = added.last?.chainID
+        let size = added.reduce(0) { $0 + $1.diffSize }
+        let layers = added.map(\.descriptor)
         let manifest =
             image.manifest
             ?? Manifest(
@@ -103,9 +102,11 @@ extension Store {
         let digest = try document { () throws(OCIError) in try Digest.parse("sha256:" + SHA256.hex(manifest.raw)) }
         try ingest.add(document: image.config.raw, image.id)
         try ingest.add(document: manifest.raw, digest)
+        for document in image.documents { try ingest.add(document: document.bytes, document.digest) }
         return NewImage(
             id: image.id, config: image.config, manifest: manifest, manifestDigest: digest, top: top, size: size,
-            names: Self.unique(image.names.map(\.description)))
+            names: Self.unique(image.names.map(\.description)), digests: image.digests,
+            documents: image.documents.map { ($0.digest.description, Int64($0.bytes.count)) })
     }
 
     /// `docker save` names an image twice: in `index.json` and in `manifest.json`.

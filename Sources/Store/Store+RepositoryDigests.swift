@@ -73,7 +73,7 @@ extension Store {
     }
 
     /// The image that a repository calls so; nil when no registry was asked about it.
-    func imageID(ofDigest reference: String) throws(StoreError) -> String? {
+    public func imageID(ofDigest reference: String) throws(StoreError) -> String? {
         try database.firstText("SELECT image_id FROM repo_digests WHERE reference=?", [.text(reference)])
     }
 

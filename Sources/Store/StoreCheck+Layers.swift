@@ -135,7 +135,7 @@ extension StoreCheck {
         store.discard(Doomed(paths: [Store.layerPath(lost.chainID)]))
         let ingest = Ingest(store, staging, limits: LayerUnpacker.Limits(), cancellation: cancellation)
         _ = try ingest.add(
-            PlannedLayer(content: Content(file, size: source.size), descriptor: source, diffID: lost.diffID), on: lost.parent)
+            PlannedLayer(content: .file(Content(file, size: source.size)), descriptor: source, diffID: lost.diffID), on: lost.parent)
         try system { () throws(SystemError) in try store.root.fd.syncFileSystem() }
         try store.database.transaction(.durable) { () throws(StoreError) -> Void in
             try store.database.run("UPDATE layers SET boot=NULL WHERE chain_id=?", [.text(lost.chainID.description)])

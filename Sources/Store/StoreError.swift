@@ -30,6 +30,8 @@ public struct StoreError: Error, Sendable, CustomStringConvertible {
         public static let tooLarge = Code(rawValue: "too large")
         public static let noSpace = Code(rawValue: "no space")
         public static let cancelled = Code(rawValue: "cancelled")
+        /// Where content comes from could not give it; `cause` is a whole sentence.
+        public static let remote = Code(rawValue: "remote")
         /// A system call failed; `systemError` has its number.
         public static let system = Code(rawValue: "system")
         /// SQLite failed in a way that no other code describes.

@@ -21,11 +21,13 @@ struct RunCommand {
         request.definition.setAttached(streams)
         let cidFile = try CIDFile(arguments.string("cidfile"))
         let starting: StartingContainer
-        do throws(EngineError) {
-            starting = try session.engine.createAndLaunch(request)
+        do throws(CommandError) {
+            starting = try ImagePuller(session: session).supplying(request) { (request) throws(EngineError) in
+                try session.engine.createAndLaunch(request)
+            }
         } catch {
             cidFile?.discard()
-            throw CommandError(error, running: true)
+            throw error
         }
         try cidFile?.write(starting.definition.id)
         session.tellWarnings()
@@ -185,13 +187,15 @@ struct CreateCommand {
         var request = try RunOptions(arguments: session.arguments).request()
         request.definition.setAttached(AttachStreams(session.arguments, request.definition, detach: false))
         let cidFile = try CIDFile(session.arguments.string("cidfile"))
-        do throws(EngineError) {
-            let definition = try session.engine.create(request)
+        do throws(CommandError) {
+            let definition = try ImagePuller(session: session).supplying(request) { (request) throws(EngineError) in
+                try session.engine.create(request)
+            }
             try? cidFile?.write(definition.id)
             session.print(definition.id)
         } catch {
             cidFile?.discard()
-            throw CommandError(error, running: true)
+            throw error
         }
         return 0
     }

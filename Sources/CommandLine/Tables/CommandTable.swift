@@ -37,7 +37,8 @@ struct CommandTable: Sendable {
     private var topLevel: [Command] {
         [
             run.grouped(.common), exec.grouped(.common), ps("ps").grouped(.common),
-            images("images").grouped(.common), version.grouped(.common), info("info").grouped(.common),
+            images("images").grouped(.common), pull.grouped(.common), push.grouped(.common), version.grouped(.common),
+            info("info").grouped(.common),
             container, image, system,
             attach, create, `import`, inspect, kill, load, logs, pause, rename, restart, rm("rm"), rmi("rmi"), save,
             start, stop, tag, top, unpause, wait,
@@ -56,8 +57,8 @@ struct CommandTable: Sendable {
     private var image: Command {
         .group("image", summary: "Manage images") {
             [
-                `import`, inspectImage, load, images("ls", aliases: ["list"]), rmi("rm", aliases: ["remove"]), save,
-                tag,
+                `import`, inspectImage, load, images("ls", aliases: ["list"]), pull, push, rmi("rm", aliases: ["remove"]),
+                save, tag,
             ]
         }
     }

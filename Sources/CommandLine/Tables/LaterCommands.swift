@@ -5,14 +5,14 @@ enum LaterCommands {
         (top.split(whereSeparator: { $0 == " " || $0 == "\n" }).map(String.init)
             + below(
                 "container", "checkpoint cleanup clone commit cp diff exists export mount port prune restore runlabel stats unmount update")
-            + below("image", "build diff exists history mount prune pull push scp search sign tree trust unmount untag")
+            + below("image", "build diff exists history mount prune scp search sign tree trust unmount untag")
             + below(
                 "system", "connection df dial-stdio events hyperv-prep migrate prune renumber reset service")))
 
     private static let top = """
         artifact auto-update build builder buildx checkpoint commit compose config context cp dial-stdio diff events
         export farm generate healthcheck history init kube login logout machine manifest mount network node plugin pod
-        port pull push quadlet search secret service stack stats swarm trust unmount unshare untag update volume
+        port quadlet search secret service stack stats swarm trust unmount unshare untag update volume
         """
 
     private static func below(_ group: String, _ names: String) -> [String] {

@@ -4,5 +4,6 @@ enum Verb: String, Sendable, CaseIterable {
     /// `berth inspect`: any object; the other two take one kind only.
     case inspect, inspectContainer, inspectImage
     case images, load, `import`, save, tag, rmi
+    case pull, push
     case version, info, systemCheck
 }

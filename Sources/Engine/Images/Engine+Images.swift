@@ -15,17 +15,16 @@ struct ContainerImage {
 extension Engine {
     /// The image a container is made from.
     ///
-    /// - Throws: Docker's sentence and what to do when it is not here: registries come later.
+    /// - Throws: `.imageMissing` with Docker's sentence when it is not here and may be pulled.
     func image(for request: ContainerRequest) throws(EngineError) -> ContainerImage {
         let reference = request.definition.image
-        if request.pull == .always { throw .notSupported("--pull always: registries; use berth load or berth import") }
         let store = try self.store()
         let record: ImageRecord
         do throws(StoreError) {
             record = try store.image(matching: reference)
         } catch {
             guard error.code == .notFound else { throw EngineError(error) }
-            throw try missing(reference)
+            throw try missing(reference, request.pull)
         }
         let config = try stored { () throws(StoreError) in try store.imageConfig(id: record.id) }
         try checkPlatform(config.platform, request.platform, reference)
@@ -34,17 +33,15 @@ extension Engine {
             layers: try stored { () throws(StoreError) in try store.layerDirectories(image: record.id) })
     }
 
-    private func missing(_ text: String) throws(EngineError) -> EngineError {
+    private func missing(_ text: String, _ policy: ContainerRequest.PullPolicy) throws(EngineError) -> EngineError {
         let name: String
         do throws(OCIError) {
             name = try Reference.parse(text).withDefaultTag.familiar
         } catch {
             return .invalid("invalid reference format: \(error.description)")
         }
-        return EngineError(
-            .notFound,
-            sentence: "Unable to find image '\(name)' locally; pulling is not supported yet: bring it in with "
-                + "berth load -i FILE, or make it with berth import ROOTFS.tar \(text)")
+        if policy == .never { return EngineError(.notFound, sentence: "No such image: \(name)") }
+        return EngineError(.imageMissing, sentence: "Unable to find image '\(name)' locally")
     }
 
     static func hostPlatform() -> Platform {

@@ -1,0 +1,416 @@
+"""`pull` and what `run` makes of it, from a registry that the test controls."""
+
+import gzip
+import json
+import os
+import signal
+import time
+
+import pytest
+
+import images
+import invariants
+from fault_registry import FaultRegistry, digest_of
+
+BLOB = "/blobs/"
+
+
+@pytest.fixture
+def registry():
+    with FaultRegistry() as made:
+        yield made
+
+
+def layer(**files):
+    """A gzip layer of files and the diff id of what is inside."""
+    made = images.Layer()
+    for name, data in files.items():
+        made.file(name, data)
+    plain = made.bytes
+    return gzip.compress(plain, 1, mtime=0), digest_of(plain)
+
+
+def big(name, size):
+    return layer(**{name: os.urandom(size)})
+
+
+def add(registry, repository="app", tag="1", layers=None, platform=None, **more):
+    layers = layers or [layer(a="one"), layer(b="two")]
+    config = {
+        "architecture": "amd64", "os": "linux", "config": {"Env": ["A=b"], "Cmd": ["true"]},
+        "rootfs": {"type": "layers", "diff_ids": [diff for _, diff in layers]},
+    } | (platform or {})  # fmt: skip
+    return registry.add_image(repository, tag, [blob for blob, _ in layers], config=json.dumps(config).encode(), **more)
+
+
+def stored(engine, digest):
+    """The bytes of a blob in the store, as the file they are."""
+    path = engine.root / "blobs/sha256" / digest.removeprefix("sha256:")
+    return path.read_bytes()
+
+
+def partial(engine):
+    path = engine.root / "partial"
+    return sorted(os.listdir(path)) if path.exists() else []
+
+
+# What is told
+
+
+def test_a_pull_as_docker_tells_it(fresh, registry):
+    digest = add(registry)
+    name = f"{registry.host}/app"
+    result = fresh.ok("pull", f"{name}:1", timeout=60)
+    shorts = [digest_of(blob)[7:19] for blob, _ in (layer(a="one"), layer(b="two"))]
+    assert result.lines[0] == f"1: Pulling from {name}"
+    assert set(result.lines[1:3]) == {f"{short}: Pulling fs layer" for short in shorts}
+    for short in shorts:
+        assert f"{short}: Download complete" in result.lines and f"{short}: Pull complete" in result.lines
+    assert result.lines[-3:] == [f"Digest: {digest}", f"Status: Downloaded newer image for {name}:1", f"{name}:1"]
+    again = fresh.ok("pull", f"{name}:1")
+    assert again.lines == [f"1: Pulling from {name}", f"Digest: {digest}", f"Status: Image is up to date for {name}:1", f"{name}:1"]
+    assert partial(fresh) == []
+    invariants.check_invariants(fresh)
+
+
+def test_the_default_tag_and_quiet(fresh, registry):
+    add(registry, tag="latest")
+    assert fresh.ok("pull", f"{registry.host}/app").lines[0] == "Using default tag: latest"
+    assert fresh.ok("pull", "-q", f"{registry.host}/app").text == f"{registry.host}/app:latest"
+
+
+def test_progress_as_json(fresh, registry):
+    add(registry)
+    events = [json.loads(line) for line in fresh.ok("pull", "--progress", "json", f"{registry.host}/app:1").lines]
+    assert {"status": "Pull complete", "id": digest_of(layer(a="one")[0])[7:19]} in events
+    assert events[-1]["status"].startswith("Status: Downloaded newer image")
+
+
+def test_what_came_is_what_the_registry_has(fresh, registry):
+    digest = add(registry)
+    fresh.ok("pull", f"{registry.host}/app:1")
+    manifest, _ = registry.manifests["app"][digest]
+    assert stored(fresh, digest) == manifest
+    for blob in (json.loads(manifest)["config"], *json.loads(manifest)["layers"]):
+        assert stored(fresh, blob["digest"]) == registry.blobs[blob["digest"]]
+    assert fresh.inspect(f"{registry.host}/app:1", "RepoDigests") == [f"{registry.host}/app@{digest}"]
+
+
+def test_an_up_to_date_tag_costs_one_head(fresh, registry):
+    """users-ask 43."""
+    add(registry)
+    fresh.ok("pull", f"{registry.host}/app:1")
+    registry.requests.clear()
+    fresh.ok("pull", f"{registry.host}/app:1")
+    assert [request.method for request in registry.seen(pattern="/manifests/|/blobs/")] == ["HEAD"]
+
+
+def test_by_digest(fresh, registry):
+    digest = add(registry)
+    name = f"{registry.host}/app@{digest}"
+    assert fresh.ok("pull", name).lines[-1] == name
+    assert fresh.ok("images", "--digests", "--format", "{{.Repository}} {{.Tag}} {{.Digest}}").text == f"{registry.host}/app <none> {digest}"
+    registry.requests.clear()
+    fresh.ok("pull", name)
+    assert registry.requests == [], "what a digest names cannot change"
+
+
+def test_a_tag_that_moved(fresh, registry):
+    add(registry)
+    fresh.ok("pull", f"{registry.host}/app:1")
+    old = fresh.ok("images", "-q").text
+    add(registry, layers=[layer(a="one"), layer(c="three")])
+    result = fresh.ok("pull", f"{registry.host}/app:1")
+    assert f"{digest_of(layer(a='one')[0])[7:19]}: Already exists" in result.lines
+    assert registry.count("GET", BLOB + digest_of(layer(a="one")[0])) == 1
+    assert fresh.ok("images", "--format", "{{.ID}} {{.Tag}}").text.splitlines().count(f"{old} <none>") == 1
+
+
+def test_all_tags(fresh, registry):
+    for tag in ("1", "2", "x"):
+        add(registry, tag=tag)
+    fresh.ok("pull", "-a", f"{registry.host}/app", timeout=30)
+    assert sorted(fresh.ok("images", "--format", "{{.Tag}}").lines) == ["1", "2", "x"]
+    fresh.call("pull", "-a", f"{registry.host}/app:1").fails(1, "tag can't be used with --all-tags/-a")
+
+
+# Which image
+
+
+def two_platforms(registry):
+    here = add(registry, tag=None, layers=[layer(which="amd64")])
+    there = add(registry, tag=None, layers=[layer(which="arm64")], platform={"architecture": "arm64", "variant": "v8"})
+    return registry.add_index("app", "1", [
+        (here, {"os": "linux", "architecture": "amd64"}), (there, {"os": "linux", "architecture": "arm64", "variant": "v8"}),
+    ])  # fmt: skip
+
+
+def test_an_index_gives_what_runs_here(fresh, registry):
+    index = two_platforms(registry)
+    fresh.ok("pull", f"{registry.host}/app:1")
+    assert fresh.inspect(f"{registry.host}/app:1", "Architecture") == "amd64"
+    assert f"{registry.host}/app@{index}" in fresh.inspect(f"{registry.host}/app:1", "RepoDigests")
+    assert stored(fresh, index) == registry.manifests["app"]["1"][0], "the index can be pushed again"
+    fresh.ok("pull", "--platform", "linux/arm64", f"{registry.host}/app:1")
+    assert fresh.inspect(f"{registry.host}/app:1", "Architecture") == "arm64"
+
+
+def test_a_platform_that_is_not_there(fresh, registry):
+    two_platforms(registry)
+    fresh.call("pull", "--platform", "linux/s390x", f"{registry.host}/app:1").fails(1, "no image for platform linux/s390x.*linux/amd64, linux/arm64/v8")
+    add(registry, tag="single")
+    fresh.call("pull", "--platform", "linux/arm64", f"{registry.host}/app:single").fails(1, "does not match the specified platform: wanted linux/arm64, actual: linux/amd64")
+    assert fresh.ok("images", "-q").text == ""
+
+
+def test_what_is_no_image(fresh, registry):
+    artifact = registry.add_image("app", "artifact", [b"x"], config=b"{}", config_type="application/vnd.example.thing")
+    assert artifact
+    fresh.call("pull", f"{registry.host}/app:artifact").fails(1, "artifact of type application/vnd.example.thing")
+    registry.add_manifest("app", "old", {"schemaVersion": 1, "name": "x", "tag": "y", "fsLayers": []}, "application/vnd.docker.distribution.manifest.v1+json")
+    fresh.call("pull", f"{registry.host}/app:old").fails(1, "schema 1")
+    fresh.call("pull", f"{registry.host}/app:nosuch").fails(1, "not found")
+    fresh.call("pull", f"{registry.host}/UPPER").fails(1, "invalid reference|lower")
+
+
+@pytest.mark.parametrize("change", ["diff id", "blob", "config", "short"])
+def test_bytes_that_are_not_what_they_should_be(fresh, registry, change):
+    """S56: nothing of such an image becomes visible."""
+    blob, diff = layer(a="one")
+    if change == "diff id":
+        add(registry, layers=[(blob, "sha256:" + "1" * 64)])
+        wanted = "diff id"
+    else:
+        digest = add(registry, layers=[(blob, diff)])
+        manifest = json.loads(registry.manifests["app"][digest][0])
+        target = manifest["config"]["digest"] if change == "config" else digest_of(blob)
+        if change == "short":
+            registry.blobs[target] = registry.blobs[target][:-5]
+            wanted = "ends early|size|bytes|short"
+        else:
+            data = bytearray(registry.blobs[target])
+            data[-1] ^= 1
+            registry.blobs[target] = bytes(data)
+            wanted = "digest|corrupt|crc|check"
+    fresh.call("pull", f"{registry.host}/app:1", timeout=90).fails(1, wanted)
+    assert fresh.ok("images", "-aq").text == ""
+    assert partial(fresh) == [] or change == "short"
+    invariants.check_invariants(fresh)
+
+
+# What breaks on the way
+
+
+def test_a_pull_that_was_killed_goes_on_where_it_was(fresh, registry):
+    """F01, users-ask 7: a kill at nine tenths costs one tenth."""
+    size = 8 << 20
+    blob, diff = big("data", size)
+    add(registry, layers=[layer(a="one"), (blob, diff)])
+    registry.fault("GET", BLOB + digest_of(blob), times=1, stall=len(blob) * 9 // 10)
+    pull = fresh.popen("pull", f"{registry.host}/app:1")
+    path = fresh.root / "partial" / digest_of(blob)[7:]
+    deadline = time.monotonic() + 30
+    while not (path.exists() and path.stat().st_size >= len(blob) * 8 // 10):
+        assert time.monotonic() < deadline, partial(fresh)
+        time.sleep(0.02)
+    pull.kill()
+    pull.wait()
+    registry.release()
+    registry.requests.clear()
+    fresh.ok("pull", f"{registry.host}/app:1", timeout=60)
+    again = registry.seen("GET", BLOB + digest_of(blob))
+    assert len(again) == 1 and int(again[0].header("range").removeprefix("bytes=").rstrip("-")) >= len(blob) * 8 // 10
+    assert registry.count("GET", BLOB + digest_of(layer(a="one")[0])) == 0, "what was whole is not fetched again"
+    assert partial(fresh) == []
+    invariants.check_invariants(fresh)
+
+
+@pytest.mark.parametrize("name", ["INT", "TERM"])
+def test_a_signal_ends_a_pull_at_once(fresh, registry, name):
+    blob, diff = big("data", 1 << 20)
+    add(registry, layers=[(blob, diff)])
+    registry.fault("GET", BLOB + digest_of(blob), times=1, stall=1 << 19)
+    pull = fresh.popen("pull", f"{registry.host}/app:1", start_new_session=True)
+    deadline = time.monotonic() + 20
+    while not registry.count("GET", BLOB + digest_of(blob)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(pull.pid, getattr(signal, f"SIG{name}"))
+    began = time.monotonic()
+    assert pull.wait(timeout=10) != 0
+    assert time.monotonic() - began < 1
+    registry.release()
+    fresh.ok("pull", f"{registry.host}/app:1", timeout=60)
+    invariants.check_invariants(fresh)
+
+
+def test_damage_in_what_was_kept_is_found(fresh, registry):
+    blob, diff = big("data", 1 << 20)
+    add(registry, layers=[(blob, diff)])
+    directory = fresh.root / "partial"
+    directory.mkdir(mode=0o700, parents=True)
+    path = directory / digest_of(blob)[7:]
+    path.write_bytes(b"\0" * 5000)
+    for each in (fresh.root, directory, path):
+        os.chown(each, fresh.who.uid, fresh.who.gid)
+    fresh.ok("pull", f"{registry.host}/app:1", timeout=60)
+    assert stored(fresh, digest_of(blob)) == blob
+
+
+def test_a_connection_that_breaks_is_resumed(fresh, registry):
+    """F22."""
+    blob, diff = big("data", 2 << 20)
+    add(registry, layers=[(blob, diff)])
+    registry.fault("GET", BLOB + digest_of(blob), times=2, cut=500_000)
+    fresh.ok("pull", f"{registry.host}/app:1", timeout=60)
+    assert [request.header("range") is None for request in registry.seen("GET", BLOB + digest_of(blob))] == [True, False, False]
+    assert stored(fresh, digest_of(blob)) == blob
+
+
+def test_two_pulls_fetch_each_blob_once(fresh, registry):
+    """users-ask 7, F27."""
+    layers = [big(f"f{number}", 300_000) for number in range(5)]
+    add(registry, layers=layers)
+    add(registry, repository="other", layers=[*layers[:3], big("more", 1000)])
+    registry.fault("GET", BLOB, slow=(100_000, 0.05))
+    pulls = [fresh.popen("pull", f"{registry.host}/{name}:1") for name in ("app", "app", "other", "app")]
+    for pull in pulls:
+        assert pull.wait(timeout=60) == 0, pull.communicate()
+    for blob, _ in layers:
+        assert registry.count("GET", BLOB + digest_of(blob)) == 1
+    assert partial(fresh) == []
+    invariants.check_invariants(fresh)
+
+
+def test_one_of_several_pulls_is_killed(fresh, registry):
+    """F27: the others finish what it began."""
+    layers = [big(f"f{number}", 400_000) for number in range(4)]
+    add(registry, layers=layers)
+    registry.fault("GET", BLOB, slow=(50_000, 0.05))
+    pulls = [fresh.popen("pull", f"{registry.host}/app:1") for _ in range(4)]
+    time.sleep(0.3)
+    pulls[0].kill()
+    for pull in pulls[1:]:
+        assert pull.wait(timeout=60) == 0, pull.communicate()
+    pulls[0].wait()
+    invariants.check_invariants(fresh)
+
+
+def test_the_same_layer_twice(fresh, registry):
+    same = layer(a="one")
+    add(registry, layers=[same, layer(b="two"), same])
+    fresh.ok("pull", f"{registry.host}/app:1")
+    assert registry.count("GET", BLOB + digest_of(same[0])) == 1
+    invariants.check_invariants(fresh)
+
+
+def test_no_layers_and_many(fresh, registry):
+    config = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": []}}
+    registry.add_image("empty", "1", [], config=json.dumps(config).encode())
+    fresh.ok("pull", f"{registry.host}/empty:1")
+    add(registry, repository="many", layers=[layer(**{f"f{number}": str(number)}) for number in range(60)])
+    fresh.ok("pull", f"{registry.host}/many:1", timeout=60)
+    invariants.check_invariants(fresh)
+
+
+def test_plain_and_zstd_layers(fresh, registry):
+    made = images.Layer().file("a", b"x" * 100_000).bytes
+    add(registry, repository="plain", layers=[(made, digest_of(made))], layer_type="application/vnd.oci.image.layer.v1.tar")
+    fresh.ok("pull", f"{registry.host}/plain:1")
+    add(registry, repository="zstd", layers=[(images.compressed(made, "zstd"), digest_of(made))], layer_type="application/vnd.oci.image.layer.v1.tar+zstd")
+    fresh.ok("pull", f"{registry.host}/zstd:1")
+    invariants.check_invariants(fresh)
+
+
+# run and create
+
+
+def runnable(registry, init, tag="latest"):
+    plain = images.base_layer(init).bytes
+    return add(registry, repository="box", tag=tag, layers=[(gzip.compress(plain, 1), digest_of(plain))])
+
+
+def test_run_pulls_what_is_missing(fresh, registry):
+    runnable(registry, fresh.suite.init)
+    result = fresh.call("run", "--rm", "--network", "none", f"{registry.host}/box", "echo", "hello", timeout=60)
+    result.exits(0)
+    assert result.text == "hello", "progress is told on standard error"
+    assert f"Unable to find image '{registry.host}/box:latest' locally" in result.err
+    assert "Pull complete" in result.err
+    registry.requests.clear()
+    assert fresh.ok("run", "--rm", "--network", "none", f"{registry.host}/box", "echo", "again").text == "again"
+    assert registry.requests == []
+
+
+def test_pull_policies(fresh, registry):
+    runnable(registry, fresh.suite.init)
+    name = f"{registry.host}/box"
+    fresh.call("run", "--rm", "--pull", "never", "--network", "none", name, "true").fails(125, "No such image")
+    assert registry.requests == []
+    fresh.ok("create", "--pull", "missing", "--network", "none", "--name", "it", name, "true", timeout=60)
+    registry.requests.clear()
+    fresh.ok("run", "--rm", "--pull", "always", "--network", "none", name, "true", timeout=60)
+    assert registry.count("HEAD", "/manifests/") == 1
+    fresh.call("run", "--rm", "--network", "none", f"{registry.host}/nosuch", "true", timeout=60).fails(125, "not found")
+    assert fresh.names("-a") == ["it"]
+    fresh.clear()
+
+
+# push
+
+
+def test_a_push_and_back(fresh, registry, test_archive):
+    fresh.ok("load", "-i", test_archive, timeout=60)
+    name = f"{registry.host}/mine/box:2"
+    fresh.ok("tag", "test", name)
+    result = fresh.ok("push", name, timeout=60)
+    assert result.lines[0] == f"The push refers to repository [{registry.host}/mine/box]"
+    digest, size = result.lines[-1].split("digest: ")[1].split(" size: ")
+    assert digest_of(registry.manifests["mine/box"]["2"][0]) == digest and len(registry.manifests["mine/box"]["2"][0]) == int(size)
+    assert fresh.inspect(name, "RepoDigests") == [f"{registry.host}/mine/box@{digest}"]
+    registry.requests.clear()
+    assert f"2: digest: {digest} size: {size}" in fresh.ok("push", name).lines
+    assert registry.count("POST|PATCH|PUT") == 0, "what is there is not sent again"
+    fresh.ok("rmi", "-f", "test", name)
+    fresh.ok("pull", name, timeout=60)
+    assert fresh.inspect(name, "RepoDigests") == [f"{registry.host}/mine/box@{digest}"]
+    invariants.check_invariants(fresh)
+
+
+def test_a_pulled_image_is_pushed_byte_for_byte(fresh, registry):
+    digest = add(registry)
+    fresh.ok("pull", f"{registry.host}/app:1")
+    with FaultRegistry() as other:
+        fresh.ok("tag", f"{registry.host}/app:1", f"{other.host}/copy:1")
+        fresh.ok("push", f"{other.host}/copy:1", timeout=60)
+        assert digest_of(other.manifests["copy"]["1"][0]) == digest
+        for name in registry.blobs:
+            assert other.blobs[name] == registry.blobs[name]
+
+
+def test_layers_are_mounted_from_neighbours(fresh, registry):
+    add(registry)
+    fresh.ok("pull", f"{registry.host}/app:1")
+    fresh.ok("tag", f"{registry.host}/app:1", f"{registry.host}/other/name:1")
+    result = fresh.ok("push", f"{registry.host}/other/name:1", timeout=60)
+    assert f"{digest_of(layer(a='one')[0])[7:19]}: Mounted from app" in result.lines
+    assert registry.count("PUT|PATCH", "/blobs/uploads/") == 0
+
+
+def test_a_push_that_cannot_be(fresh, registry):
+    fresh.call("push", f"{registry.host}/nosuch:1").fails(1, "An image does not exist locally with the tag")
+    add(registry)
+    fresh.ok("pull", f"{registry.host}/app:1")
+    registry.fault("PUT", "/manifests/", status=403, body=b'{"errors":[{"code":"DENIED","message":"no"}]}')
+    fresh.ok("tag", f"{registry.host}/app:1", f"{registry.host}/app:2")
+    fresh.call("push", f"{registry.host}/app:2").fails(1, "denied|no")
+    assert "2" not in registry.manifests["app"]
+
+
+def test_all_tags_are_pushed(fresh, registry):
+    add(registry)
+    fresh.ok("pull", f"{registry.host}/app:1")
+    for tag in ("2", "3"):
+        fresh.ok("tag", f"{registry.host}/app:1", f"{registry.host}/app:{tag}")
+    fresh.ok("push", "-a", f"{registry.host}/app", timeout=60)
+    assert {"1", "2", "3"} <= set(registry.manifests["app"])
