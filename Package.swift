@@ -71,6 +71,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CCrypt", providers: [.apt(["libcrypt-dev"])]),
         // Floor 1
         floor("Linux", ["CLinux"]),
         floor("JSON"),
@@ -87,7 +88,7 @@ let package = Package(
         floor("Store", ["Linux", "JSON", "OCI", "Archive", "CSQLite"]),
         networked("Registry", ["Linux", "JSON", "OCI", "Archive"], client),
         // Floor 5
-        networked("RegistryServer", ["Linux", "JSON", "OCI", "Archive", "Store", "CLinux"], server),
+        networked("RegistryServer", ["Linux", "JSON", "OCI", "Archive", "Store", "CLinux", "CCrypt"], server),
         floor("Supervision", ["Linux", "JSON", "OCI", "Cgroups", "Control", "Runtime"]),
         // Floor 6
         floor("Engine", ["Linux", "JSON", "OCI", "Seccomp", "Cgroups", "Control", "Archive", "Store", "Registry"]),

@@ -79,6 +79,7 @@ public enum BerthProgram {
         case .version: return try VersionCommand(session).run()
         case .info: return try InfoCommand(session).run()
         case .systemCheck: return try SystemCheckCommand(session).run()
+        case .registryServe: return try RegistryServeCommand(session).run()
         }
     }
 }

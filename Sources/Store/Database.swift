@@ -18,7 +18,26 @@ public enum Durability: Sendable {
 /// the locks anyway, and the log is kept short by a small automatic checkpoint.
 public final class Database {
     static let fileName = "berth.db"
-    static let lockName = "berth.db.lock"
+
+    /// What a database holds: the store's own tables, or another program part's in a directory of its own.
+    package struct Layout: Sendable {
+        let fileName: String
+        /// Numbered steps; a released step is never changed.
+        let migrations: [String]
+        /// Told where the file turns out to be damaged.
+        let advice: String
+
+        package init(fileName: String, migrations: [String], advice: String) {
+            self.fileName = fileName
+            self.migrations = migrations
+            self.advice = advice
+        }
+
+        static let store = Layout(
+            fileName: Database.fileName, migrations: Schema.migrations,
+            advice: "move the file away and load the images again (they are rebuilt by berth system check --repair)")
+        var isStore: Bool { fileName == Database.fileName }
+    }
 
     // SAFETY: SQLite's objects, used by one thread and only while the database that owns them lives.
     let handle: OpaquePointer
@@ -29,27 +48,32 @@ public final class Database {
     let path: String
     private var durability: Durability?
     private var isWriting = false
+    private let layout: Layout
+    private var version: Int64 { Int64(layout.migrations.count) }
 
     /// Opens the database below a directory, making or upgrading it where needed.
     ///
     /// - Parameters:
     ///   - directory: the store's root.
     ///   - path: the same directory by name: SQLite opens files by path.
+    ///   - layout: its tables; the store's own when not given.
     /// - Throws: `.newerSchema`, `.corrupt`, `.system`.
-    init(directory: FD, path: String) throws(StoreError) {
-        self.path = path + "/" + Database.fileName
+    package init(directory: FD, path: String, layout: Layout? = nil) throws(StoreError) {
+        let layout = layout ?? .store
+        self.layout = layout
+        self.path = path + "/" + layout.fileName
         do throws(SystemError) {
-            lock = SharedFD(try directory.open(Database.lockName, [.readWrite, .create, .noFollow], mode: 0o600))
+            lock = SharedFD(try directory.open(layout.fileName + ".lock", [.readWrite, .create, .noFollow], mode: 0o600))
         } catch {
-            guard Database.isReadOnly(error), directory.exists(Database.fileName) else { throw StoreError(error) }
+            guard Database.isReadOnly(error), directory.exists(layout.fileName) else { throw StoreError(error) }
             (lock, handle) = (nil, try Database.openToRead(self.path))
             try checkVersion(directory)
             return
         }
-        if !directory.exists(Database.fileName) {
+        if !directory.exists(layout.fileName) {
             // Made before SQLite does, which would make it readable to all. Exclusively: opening and closing an existing
             // database would drop the locks another connection of this process holds on it.
-            do { _ = try directory.open(Database.fileName, [.readWrite, .create, .exclusive], mode: 0o600) } catch {
+            do { _ = try directory.open(layout.fileName, [.readWrite, .create, .exclusive], mode: 0o600) } catch {
                 if error.errno != .exists { throw StoreError(error) }
             }
         }
@@ -71,7 +95,7 @@ public final class Database {
 
     private func checkVersion(_ directory: FD) throws(StoreError) {
         let version = try firstInteger("PRAGMA user_version") ?? 0
-        if version != Schema.version { try migrate(directory) }
+        if version != self.version { try migrate(directory) }
     }
 
     deinit {
@@ -89,7 +113,7 @@ public final class Database {
     ///   - givesRoom: it removes more than it adds, so it may use the reserve of a full disk. `body` runs twice then.
     ///   - committed: runs after the commit while the write lock is still held: renames that must not race with another
     ///     writer's decisions. May not fail.
-    func transaction<T>(
+    package func transaction<T>(
         _ durability: Durability, givesRoom: Bool = false, _ body: () throws(StoreError) -> T,
         committed: (T) -> Void = { _ in }
     ) throws(StoreError) -> T {
@@ -135,7 +159,7 @@ public final class Database {
     }
 
     /// Runs several reads on one snapshot.
-    func snapshot<T>(_ body: () throws(StoreError) -> T) throws(StoreError) -> T {
+    package func snapshot<T>(_ body: () throws(StoreError) -> T) throws(StoreError) -> T {
         if isWriting { return try body() }
         try run("BEGIN")
         do throws(StoreError) {
@@ -154,9 +178,7 @@ public final class Database {
         let cause = String(cString: sqlite3_errmsg(handle))
         switch code & 0xff {
         case SQLITE_CORRUPT, SQLITE_NOTADB:
-            return StoreError(
-                .corrupt, operation, path,
-                cause: "\(cause); move the file away and load the images again (they are rebuilt by berth system check --repair)")
+            return StoreError(.corrupt, operation, path, cause: "\(cause); \(layout.advice)")
         case SQLITE_FULL: return StoreError(.noSpace, operation, path, cause: cause)
         default: return StoreError(.database, operation, path, cause: cause)
         }
@@ -168,22 +190,22 @@ public final class Database {
         defer { try? lock.fd.unlock() }
         // Only the first of several that wait here does the work.
         let version = try firstInteger("PRAGMA user_version") ?? 0
-        if version == Schema.version { return }
-        guard version < Schema.version, version >= 0 else {
+        if version == self.version { return }
+        guard version < self.version, version >= 0 else {
             throw StoreError(
                 .newerSchema, "open database", path,
-                cause: "it has version \(version), this berth knows \(Schema.version); use the newer berth")
+                cause: "it has version \(version), this berth knows \(self.version); use the newer berth")
         }
         // A new database beside containers of a lost one would call them garbage.
-        if version == 0 { keepContainers(directory) }
+        if version == 0, layout.isStore { keepContainers(directory) }
         // Persistent in the file; cannot be changed inside a transaction.
         if version == 0 { _ = try firstText("PRAGMA journal_mode=WAL") }
         try run("PRAGMA synchronous=FULL")
         durability = .durable
         try run("BEGIN IMMEDIATE")
         do throws(StoreError) {
-            for step in Schema.migrations[Int(version)...] { try execute(step) }
-            try execute("PRAGMA user_version=\(Schema.version)")
+            for step in layout.migrations[Int(version)...] { try execute(step) }
+            try execute("PRAGMA user_version=\(self.version)")
             try run("COMMIT")
         } catch {
             if sqlite3_get_autocommit(handle) == 0 { _ = try? run("ROLLBACK") }

@@ -1,7 +1,7 @@
 import CSQLite
 
 /// A value bound to a statement.
-enum Value {
+package enum Value: Sendable {
     case text(String)
     case optionalText(String?)
     case blob([UInt8])
@@ -9,22 +9,22 @@ enum Value {
 }
 
 /// One row of a result; valid inside the closure it is given to.
-struct Row {
+package struct Row {
     let statement: OpaquePointer
 
-    func text(_ column: Int32) -> String {
+    package func text(_ column: Int32) -> String {
         guard let bytes = sqlite3_column_text(statement, column) else { return "" }
         let count = Int(sqlite3_column_bytes(statement, column))
         return String(decoding: UnsafeBufferPointer(start: bytes, count: count), as: UTF8.self)
     }
 
-    func optionalText(_ column: Int32) -> String? {
+    package func optionalText(_ column: Int32) -> String? {
         sqlite3_column_type(statement, column) == SQLITE_NULL ? nil : text(column)
     }
 
-    func integer(_ column: Int32) -> Int64 { sqlite3_column_int64(statement, column) }
+    package func integer(_ column: Int32) -> Int64 { sqlite3_column_int64(statement, column) }
 
-    func blob(_ column: Int32) -> [UInt8] {
+    package func blob(_ column: Int32) -> [UInt8] {
         guard let bytes = sqlite3_column_blob(statement, column) else { return [] }
         return Array(UnsafeRawBufferPointer(start: bytes, count: Int(sqlite3_column_bytes(statement, column))))
     }
@@ -34,7 +34,7 @@ extension Database {
     /// Runs a statement and gives each of its rows to `row`.
     ///
     /// Statements are prepared once per connection. Inside `row`, the same statement may not be run again.
-    func query(
+    package func query(
         _ sql: StaticString, _ values: [Value] = [], _ row: (Row) throws(StoreError) -> Void
     ) throws(StoreError) {
         let statement = try prepared(sql)
@@ -55,25 +55,25 @@ extension Database {
 
     /// Runs a statement without result; gives the number of rows changed.
     @discardableResult
-    func run(_ sql: StaticString, _ values: [Value] = []) throws(StoreError) -> Int {
+    package func run(_ sql: StaticString, _ values: [Value] = []) throws(StoreError) -> Int {
         try query(sql, values) { _ in }
         return Int(sqlite3_changes(handle))
     }
 
     /// The first row's first value as text; nil without rows or for NULL.
-    func firstText(_ sql: StaticString, _ values: [Value] = []) throws(StoreError) -> String? {
+    package func firstText(_ sql: StaticString, _ values: [Value] = []) throws(StoreError) -> String? {
         var result: String?
         try query(sql, values) { row in if result == nil { result = row.optionalText(0) } }
         return result
     }
 
-    func firstInteger(_ sql: StaticString, _ values: [Value] = []) throws(StoreError) -> Int64? {
+    package func firstInteger(_ sql: StaticString, _ values: [Value] = []) throws(StoreError) -> Int64? {
         var result: Int64?
         try query(sql, values) { row in if result == nil { result = row.integer(0) } }
         return result
     }
 
-    func texts(_ sql: StaticString, _ values: [Value] = []) throws(StoreError) -> [String] {
+    package func texts(_ sql: StaticString, _ values: [Value] = []) throws(StoreError) -> [String] {
         var result: [String] = []
         try query(sql, values) { row in result.append(row.text(0)) }
         return result

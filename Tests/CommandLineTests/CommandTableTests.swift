@@ -41,7 +41,7 @@ enum Table {
         ("load", .load), ("image load", .load), ("import f", .import), ("image import f n", .import),
         ("save i", .save), ("image save i", .save), ("tag a b", .tag), ("image tag a b", .tag), ("rmi i", .rmi),
         ("image rm i", .rmi), ("image remove i", .rmi), ("version", .version), ("info", .info), ("system info", .info),
-        ("system check", .systemCheck),
+        ("system check", .systemCheck), ("registry serve", .registryServe),
     ]
 
     @Test(arguments: spellings) func reaches(_ line: String, _ verb: Verb) throws {

@@ -14,6 +14,7 @@ struct UnsafeCodeTests {
         "Archive/PaxRecords.swift": "a view into the header block",
         "Archive/Ring.swift": "one ring of memory between reader and writer threads",
         "Archive/SHA256.swift": "libcrypto's context",
+        "Archive/SHA512.swift": "libcrypto's context",
         "Archive/Streams.swift": "buffers of the pipeline",
         "Archive/TarHeader.swift": "a 512-byte block read in place",
         "Archive/TarReader.swift": "blocks read in place",

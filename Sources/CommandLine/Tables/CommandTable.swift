@@ -39,7 +39,7 @@ struct CommandTable: Sendable {
             run.grouped(.common), exec.grouped(.common), ps("ps").grouped(.common),
             images("images").grouped(.common), pull.grouped(.common), push.grouped(.common), version.grouped(.common),
             info("info").grouped(.common),
-            container, image, system,
+            container, image, registry, system,
             attach, create, `import`, inspect, kill, load, logs, pause, rename, restart, rm("rm"), rmi("rmi"), save,
             start, stop, tag, top, unpause, wait,
         ]

@@ -6,4 +6,5 @@ enum Verb: String, Sendable, CaseIterable {
     case images, load, `import`, save, tag, rmi
     case pull, push
     case version, info, systemCheck
+    case registryServe
 }

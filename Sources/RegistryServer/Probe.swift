@@ -1,3 +1,0 @@
-import NIOCore
-import NIOPosix
-public func serverProbe() -> Int { System.coreCount }
