@@ -6,6 +6,7 @@ import NIOCore
 final class ConnectionWatch: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
+    typealias OutboundOut = ByteBuffer
 
     enum Phase {
         /// Nothing has come yet, the TLS handshake included.
@@ -33,8 +34,8 @@ final class ConnectionWatch: ChannelInboundHandler {
     private var isHeld = false
     private var isGone = false
     private var tick: Scheduled<Void>?
-    /// Called when time is up; closes.
-    var expire: ((Phase) -> Void)?
+    /// Told when time is up, before the connection is closed; says whether no answer has begun.
+    var expire: ((Phase) -> Bool)?
 
     init(limits: RegistryServerOptions.Limits) {
         self.limits = limits
@@ -71,8 +72,7 @@ final class ConnectionWatch: ChannelInboundHandler {
         onWire += count
         // Chunk extensions and chunks of one byte cost the server more than the client.
         if phase == .body, onWire - content > 256 << 10, onWire / 16 > content {
-            expire?(.body)
-            return context.close(promise: nil)
+            return end(context)
         }
         context.fireChannelRead(data)
     }
@@ -112,8 +112,15 @@ final class ConnectionWatch: ChannelInboundHandler {
         case .work: isLate = false
         case .answer: isLate = seconds >= limits.answerSeconds
         }
-        guard isLate else { return }
-        expire?(phase)
+        if isLate { end(context) }
+    }
+
+    private func end(_ context: ChannelHandlerContext) {
+        // Written here and not as an answer: the handlers behind know of no request yet.
+        if expire?(phase) == true {
+            let answer = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(string: answer)), promise: nil)
+        }
         context.close(promise: nil)
     }
 }

@@ -28,7 +28,7 @@ final class RequestHandler: ChannelDuplexHandler {
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
-        watch.expire = { [weak self] phase in self?.expired(phase, context) }
+        watch.expire = { [weak self] phase in self?.expired(phase, context) ?? false }
     }
 
     // MARK: Reading
@@ -311,19 +311,16 @@ final class RequestHandler: ChannelDuplexHandler {
         context.close(promise: nil)
     }
 
-    private func expired(_ phase: ConnectionWatch.Phase, _ context: ChannelHandlerContext) {
-        switch phase {
-        case .fresh, .idle: return
-        case .head, .body, .work, .answer:
-            if exchange == nil || exchange?.isAnswered == false {
-                let headers = HTTPHeaders([("Connection", "close"), ("Content-Length", "0")])
-                let head = HTTPResponseHead(version: .http1_1, status: .requestTimeout, headers: headers)
-                context.write(Self.wrapOutboundOut(.head(head)), promise: nil)
-                context.writeAndFlush(Self.wrapOutboundOut(.end(nil)), promise: nil)
-                exchange?.isAnswered = true
-                exchange?.status = 408
-            }
-            if exchange == nil { service.log.refused(peer(context), 408, "the request did not arrive in time") }
+    /// - Returns: whether the client can still be told.
+    private func expired(_ phase: ConnectionWatch.Phase, _ context: ChannelHandlerContext) -> Bool {
+        if phase == .fresh || phase == .idle { return false }
+        guard let exchange else {
+            service.log.refused(peer(context), 408, "the request did not arrive in time")
+            return true
         }
+        if exchange.isAnswered { return false }
+        exchange.isAnswered = true
+        exchange.status = 408
+        return true
     }
 }

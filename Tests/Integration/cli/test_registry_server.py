@@ -279,7 +279,7 @@ def test_a_stream(api):
     """One PATCH of unknown length, as docker pushes."""
     data = secrets.token_bytes(900_000)
     pieces = (data[at : at + 50_000] for at in range(0, len(data), 50_000))
-    answer = api("PATCH", api.session(), pieces, OCTETS | {"Transfer-Encoding": "chunked"}, status=202)
+    answer = api("PATCH", api.session(), pieces, OCTETS, status=202)
     assert answer.headers["Range"] == f"0-{len(data) - 1}"
     uploaded(api, api("PUT", f"{answer.headers['Location']}?digest={sha(data)}", status=201), data)
 
@@ -305,7 +305,7 @@ def test_a_content_range_of_another_length(api):
     location = api.session()
     api("PATCH", location, b"abc", OCTETS | {"Content-Range": "0-9"}, status=400, code="SIZE_INVALID")
     # Of a body of chunks it shows at the end: everything of it goes again.
-    headers = OCTETS | {"Content-Range": "0-9", "Transfer-Encoding": "chunked"}
+    headers = OCTETS | {"Content-Range": "0-9"}
     api("PATCH", location, iter([b"abc"]), headers, status=400, code="SIZE_INVALID")
     assert api("GET", location, status=204).headers["Range"] == "0-0"
     uploaded(api, api("PUT", f"{location}?digest={sha(b'good')}", b"good", OCTETS, status=201), b"good")
@@ -387,7 +387,7 @@ def test_layers_of_a_publisher_need_not_be_there(api):
     api.push(EMPTY)
     layer = {"mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "digest": sha(b"foreign"), "size": 7,
              "urls": ["https://publisher.example/layer"]}  # fmt: skip
-    api.put(manifest(layers=(), **{"layers": [layer]}), "x")
+    api.put(json.dumps(json.loads(manifest()) | {"layers": [layer]}).encode(), "x")
 
 
 @pytest.mark.parametrize(
@@ -435,7 +435,7 @@ def test_large_manifests(api):
     assert api("GET", api.path("manifests/x"), status=200).data == data
     api.put(data + b" ", "y", status=413, code="SIZE_INVALID")
     pieces = (secrets.token_bytes(1 << 20) for _ in range(6))
-    headers = {"Content-Type": MANIFEST, "Transfer-Encoding": "chunked"}
+    headers = {"Content-Type": MANIFEST}
     api("PUT", api.path("manifests/y"), pieces, headers, status=413, code="SIZE_INVALID")
 
 
@@ -769,13 +769,13 @@ def test_open_to_others_is_told():
 
 def test_the_log_has_one_line_for_each_request(server):
     name = secrets.token_hex(8)
-    agent = {"User-Agent": 'x"\x1b[31m y'}
+    agent = {"User-Agent": 'x"[31m y'}
     server.call("GET", f"/v2/{name}/tags/list?n=1", headers=agent)
     wait_until(lambda: name in server.text(), "the line")
     fields = next(line for line in server.text().splitlines() if name in line).split(" ")
     assert fields[3:7] == ["GET", f"/v2/{name}/tags/list?n=1", "404", "0"] and fields[2] == "-"
     assert fields[1].startswith("127.0.0.1:") and fields[8].endswith("ms")
-    assert fields[9:] == ['"x??[31m', 'y"']
+    assert fields[9:] == ['"x?[31m', 'y"']
 
 
 def test_quiet_says_nothing():
