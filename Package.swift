@@ -94,7 +94,7 @@ let package = Package(
         floor("Engine", ["Linux", "JSON", "OCI", "Seccomp", "Cgroups", "Control", "Archive", "Store", "Registry"]),
         floor("RuntimeCommands", ["Linux", "JSON", "OCI", "Flags", "Seccomp", "Cgroups", "Control", "Runtime", "Supervision"]),
         // Floor 7
-        floor("CommandLine", ["Linux", "JSON", "OCI", "Flags", "Control", "Archive", "Store", "Engine", "RegistryServer"]),
+        floor("CommandLine", ["Linux", "JSON", "OCI", "Flags", "Control", "Archive", "Engine", "Registry", "RegistryServer"]),
         // The two programs
         .executableTarget(
             name: "berth", dependencies: ["CommandLine"], swiftSettings: lean, linkerSettings: withPackages),

@@ -13,6 +13,7 @@ public enum BerthProgram {
         openStandardStreams()
         // The second self of a rootless command; no person types this.
         if arguments.first == "internal", Engine.isHelper { return InternalCommand.run(Array(arguments.dropFirst())) }
+        if arguments.first == "__registry" { return RegistryProbe.run(Array(arguments.dropFirst())) }
         let table = CommandTable { verb, parsed in perform(verb, parsed, arguments) }
         let program = table.program(version: "berth version \(version)") { source, prefix in
             CompletionNames.candidates(source, prefix)
@@ -76,6 +77,8 @@ public enum BerthProgram {
         case .push: return try PushCommand(session).run()
         case .tag: return try TagCommand(session).run()
         case .rmi: return try RemoveImagesCommand(session).run()
+        case .login: return try LoginCommand(session).run()
+        case .logout: return try LogoutCommand(session).run()
         case .version: return try VersionCommand(session).run()
         case .info: return try InfoCommand(session).run()
         case .systemCheck: return try SystemCheckCommand(session).run()

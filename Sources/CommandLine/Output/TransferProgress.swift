@@ -4,7 +4,6 @@ import Flags
 import JSON
 import Linux
 import OCI
-import Store
 
 /// Tells how a pull or push goes: lines as docker prints them, bars on a terminal, or JSON for programs.
 ///

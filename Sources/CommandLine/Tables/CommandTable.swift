@@ -40,7 +40,8 @@ struct CommandTable: Sendable {
             images("images").grouped(.common), pull.grouped(.common), push.grouped(.common), version.grouped(.common),
             info("info").grouped(.common),
             container, image, registry, system,
-            attach, create, `import`, inspect, kill, load, logs, pause, rename, restart, rm("rm"), rmi("rmi"), save,
+            attach, create, `import`, inspect, kill, load, login, logout, logs, pause, rename, restart, rm("rm"),
+            rmi("rmi"), save,
             start, stop, tag, top, unpause, wait,
         ]
     }

@@ -11,7 +11,7 @@ enum LaterCommands {
 
     private static let top = """
         artifact auto-update build builder buildx checkpoint commit compose config context cp dial-stdio diff events
-        export farm generate healthcheck history init kube login logout machine manifest mount network node plugin pod
+        export farm generate healthcheck history init kube machine manifest mount network node plugin pod
         port quadlet search secret service stack stats swarm trust unmount unshare untag update volume
         """
 

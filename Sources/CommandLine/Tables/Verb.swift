@@ -4,7 +4,7 @@ enum Verb: String, Sendable, CaseIterable {
     /// `berth inspect`: any object; the other two take one kind only.
     case inspect, inspectContainer, inspectImage
     case images, load, `import`, save, tag, rmi
-    case pull, push
+    case pull, push, login, logout
     case version, info, systemCheck
     case registryServe
 }

@@ -4,6 +4,9 @@ import OCI
 import Registry
 import Store
 
+/// What happens to a layer on its way here.
+public typealias FetchEvent = Store.FetchEvent
+
 /// Is told how a pull goes. `layer` is called by several threads at once; the other two by the caller's.
 public protocol PullObserver: FetchObserver {
     /// A name was resolved and is about to be fetched.

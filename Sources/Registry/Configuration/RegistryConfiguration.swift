@@ -114,6 +114,11 @@ public struct RegistryConfiguration: Sendable {
         return copy
     }
 
+    /// Whether logins are kept apart for names below a registry (`quay.io/team`), which docker's file cannot.
+    public var keepsPaths: Bool {
+        if case .containers = files.target { true } else { false }
+    }
+
     /// The file that logins are kept in.
     public var credentialFile: String { files.target.path }
 }

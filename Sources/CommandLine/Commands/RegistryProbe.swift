@@ -1,0 +1,142 @@
+import Archive
+import Linux
+import OCI
+import Registry
+
+/// `berth __registry VERB …`: the registry client by itself, for the tests of it. No person types this.
+///
+/// `NAME=VALUE` words set options: `head=1` (seconds and counts of the limits), `tls=false`, `creds=user:password`, `certs=DIR`.
+enum RegistryProbe {
+    static func run(_ arguments: [String]) -> Int32 {
+        var words: [String] = []
+        var options = RegistryOptions()
+        options.notice = { Session.writeError("note: " + $0 + "\n") }
+        for word in arguments {
+            let parts = word.split(separator: "=", maxSplits: 1).map(String.init)
+            if parts.count < 2 || !set(parts[0], parts[1], &options) { words.append(word) }
+        }
+        var environment: [String: String] = [:]
+        for entry in currentEnvironment() {
+            let parts = entry.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            if parts.count == 2 { environment[parts[0]] = parts[1] }
+        }
+        do throws(RegistryError) {
+            let configuration = try RegistryConfiguration.load(environment: environment, home: environment["HOME"] ?? "/")
+            let client = RegistryClient(configuration, options)
+            defer { client.shutdown() }
+            try perform(words, client)
+            return 0
+        } catch {
+            Session.writeError("Error: \(error.cause)\n[\(error.code.rawValue)]\n")
+            return 1
+        }
+    }
+
+    private static func set(_ name: String, _ value: String, _ options: inout RegistryOptions) -> Bool {
+        let number = Double(value) ?? 0
+        switch name {
+        case "connect": options.limits.connect = number
+        case "head": options.limits.head = number
+        case "progress": options.limits.progress = number
+        case "rate": options.limits.minimumRate = number
+        case "attempts": options.limits.attempts = Int(number)
+        case "delay": options.limits.firstDelay = number
+        case "longest": options.limits.longestDelay = number
+        case "budget": options.limits.delayBudget = number
+        case "tls": options.tlsVerify = value == "true"
+        case "creds": options.credentials = Credentials(value)
+        case "certs": options.certificateDirectory = value
+        case "cancel":
+            let cancellation = Cancellation()
+            options.cancellation = cancellation
+            let worker = try? Worker {
+                var end = monotonicNanoseconds() + Int64(number * 1e9)
+                while monotonicNanoseconds() < end { _ = try? FD.cwd.readText("/proc/uptime") }
+                end = 0
+                cancellation.cancel()
+            }
+            // Not joined: it ends with the process.
+            _ = worker.map(Unmanaged.passRetained)
+        default: return false
+        }
+        return true
+    }
+
+    private static func reference(_ text: String, _ client: RegistryClient) throws(RegistryError) -> Reference {
+        guard let first = try client.candidates(text).first else { throw RegistryError(.configuration, "no candidate") }
+        return first
+    }
+
+    private static func descriptor(_ digest: String, _ size: String) throws(RegistryError) -> Descriptor {
+        guard let digest = Digest(digest), let size = Int64(size) else { throw RegistryError(.configuration, "digest size") }
+        return Descriptor(mediaType: .ociLayerGzip, digest: digest, size: size)
+    }
+
+    private static func perform(_ words: [String], _ client: RegistryClient) throws(RegistryError) {
+        guard words.count >= 2 else { throw RegistryError(.configuration, "VERB REF") }
+        let rest = Array(words.dropFirst(2))
+        if words[0] == "candidates" {
+            for candidate in try client.candidates(words[1]) { say(candidate.description) }
+            return
+        }
+        let reference = try reference(words[1], client)
+        let repository = try client.repository(reference)
+        switch words[0] {
+        case "head":
+            let found = try repository.head(reference.target)
+            say(found.map { "\($0.mediaType) \($0.digest) \($0.size)" } ?? "none")
+        case "manifest":
+            let found = try repository.manifest(reference.target)
+            say("\(found.mediaType) \(found.digest) \(found.bytes.count) \(found.host)")
+        case "blob":
+            try blob(repository, try descriptor(rest[0], rest[1]), rest.count > 2 ? Int64(rest[2]) ?? 0 : 0)
+        case "small":
+            let bytes = try repository.smallBlob(try descriptor(rest[0], rest[1]), limit: 4 << 20)
+            try? FD.standardOutput.writeAll(bytes)
+        case "has": say("\(try repository.hasBlob(try descriptor(rest[0], "0").digest))")
+        case "mount": say("\(try repository.mount(try descriptor(rest[0], "0").digest, from: rest[1]))")
+        case "upload": try upload(repository, rest[0])
+        case "put":
+            let bytes = (try? FD.cwd.readFile(rest[0])) ?? []
+            say("\(try repository.put(bytes, MediaType(rest[1]), as: reference.target))")
+        case "delete": try repository.delete(reference.target)
+        case "tags": say(try repository.tags().joined(separator: "\n"))
+        case "referrers":
+            for found in try repository.referrers(try descriptor(rest[0], "0").digest, artifactType: rest.dropFirst().first) {
+                say("\(found.digest) \(found.artifactType)")
+            }
+        default: throw RegistryError(.configuration, "no such verb")
+        }
+    }
+
+    private static func say(_ text: String) { try? FD.standardOutput.writeAll(text + "\n") }
+
+    // SAFETY: one buffer, freed at the end; reads are bounded by it.
+    private static func blob(_ repository: Repository, _ descriptor: Descriptor, _ offset: Int64) throws(RegistryError) {
+        let stream = try repository.blob(descriptor, from: offset)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: pipelineBufferSize, alignment: 16)
+        defer { buffer.deallocate() }
+        while true {
+            let count: Int
+            do throws(ArchiveError) {
+                count = try stream.read(into: buffer)
+            } catch {
+                throw stream.failure ?? RegistryError(.network, "no failure told: \(error)")
+            }
+            if count == 0 { return }
+            try? FD.standardOutput.writeAll(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        }
+    }
+
+    private static func upload(_ repository: Repository, _ path: String) throws(RegistryError) {
+        guard let file = try? FD.cwd.open(path, .readOnly), let bytes = try? file.fd.readAll() else {
+            throw RegistryError(.configuration, "read \(path)")
+        }
+        var hash = SHA256()
+        hash.update(bytes)
+        guard let digest = Digest(bytes: hash.finish()) else { return }
+        let descriptor = Descriptor(mediaType: .ociLayerGzip, digest: digest, size: Int64(bytes.count))
+        try repository.upload(descriptor, from: file.fd, progress: { Session.writeError("sent \($0)\n") })
+        say(digest.description)
+    }
+}

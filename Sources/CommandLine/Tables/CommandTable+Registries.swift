@@ -1,0 +1,21 @@
+import Flags
+
+extension CommandTable {
+    var login: Command {
+        Command(
+            "login", operands: "[SERVER]", summary: "Authenticate to a registry",
+            details: "Without a server: Docker Hub. The password is checked and kept where docker keeps it: with the credential "
+                + "helper of ~/.docker/config.json, else in that file.",
+            examples: [
+                Example("A registry on this machine", "berth login localhost:5000"),
+                Example("In a script", "echo \"$TOKEN\" | berth login ghcr.io -u name --password-stdin"),
+            ], arity: .atMost(1), flags: RegistryFlags.login, unsupported: { Flag.unsupported(values: "secret") },
+            run: action(.login))
+    }
+
+    var logout: Command {
+        Command(
+            "logout", operands: "[SERVER]", summary: "Forget the credentials for a registry", arity: .atMost(1),
+            flags: RegistryFlags.logout, run: action(.logout))
+    }
+}
