@@ -22,6 +22,7 @@ public final class BlobStream: ByteReader, Sendable {
         /// Attempts since the last byte came, and resumptions in all.
         var delays: RetryDelays
         var resumptions = 0
+        var rate: RateMeter
     }
 
     public let descriptor: Descriptor
@@ -38,7 +39,10 @@ public final class BlobStream: ByteReader, Sendable {
         self.descriptor = descriptor
         lastSource = repository.sources.count - 1
         let isLast = source >= lastSource
-        state = Monitor(State(position: offset, source: source, delays: BlobStream.delays(repository, isLast: isLast)))
+        state = Monitor(
+            State(
+                position: offset, source: source, delays: BlobStream.delays(repository, isLast: isLast),
+                rate: RateMeter(repository.session.options.limits)))
     }
 
     deinit { state.withLock { $0.exchange }?.cancel() }
@@ -87,10 +91,16 @@ public final class BlobStream: ByteReader, Sendable {
                 try skip(exchange)
                 let room = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(min(Int64(buffer.count), left))])
                 if room.isEmpty { return 0 }
+                let begin = monotonicNanoseconds()
                 let count = try exchange.read(into: room)
                 guard count > 0 else { throw ended(exchange) }
-                state.withLock { state in
+                let waited = monotonicNanoseconds() - begin
+                let isTooSlow = state.withLock { state in
                     state.position += Int64(count)
+                    return state.rate.isTooSlow(after: count, waited: waited)
+                }
+                if isTooSlow { throw exchange.tooSlow() }
+                state.withLock { state in
                     state.delays = BlobStream.delays(repository, isLast: state.source >= lastSource)
                 }
                 return count
@@ -229,7 +239,7 @@ public final class BlobStream: ByteReader, Sendable {
             }
             begin = wanted
         }
-        if let length = answer.header("Content-Length").flatMap({ Int64($0) }), length != descriptor.size - begin {
+        if let length = try answer.exchange.declaredLength(), length != descriptor.size - begin {
             answer.exchange.cancel()
             throw RegistryError(
                 .digestMismatch, "\(host) announces \(length) bytes of \(subject), of which \(descriptor.size - begin) are to come")

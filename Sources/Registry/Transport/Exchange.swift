@@ -179,10 +179,12 @@ final class Exchange: HTTPClientResponseDelegate {
     /// - Throws: `.tooLarge` above `limit` bytes; nothing more is read then.
     func body(limit: Int, of what: String) throws(RegistryError) -> [UInt8] {
         var out: [UInt8] = []
-        let meter = RateMeter(limits)
+        var meter = RateMeter(limits)
+        if let declared = try declaredLength(), declared > limit { throw tooLarge(limit, what) }
         while true {
             let size = max(1, min(64 << 10, limit - out.count + 1))
             var failure: RegistryError?
+            let begin = monotonicNanoseconds()
             let piece = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
                 do throws(RegistryError) {
                     count = try read(into: UnsafeMutableRawBufferPointer(buffer))
@@ -193,19 +195,30 @@ final class Exchange: HTTPClientResponseDelegate {
             if let failure { throw failure }
             if piece.isEmpty { return out }
             out += piece
-            guard out.count <= limit else {
-                cancel()
-                throw RegistryError(.tooLarge, "\(host) sent more than \(limit) bytes for \(what)")
-            }
-            try check(meter, piece.count)
+            guard out.count <= limit else { throw tooLarge(limit, what) }
+            if meter.isTooSlow(after: piece.count, waited: monotonicNanoseconds() - begin) { throw tooSlow() }
         }
     }
 
-    /// Ends a body that trickles.
-    func check(_ meter: RateMeter, _ count: Int) throws(RegistryError) {
-        guard meter.isTooSlow(after: count) else { return }
+    private func tooLarge(_ limit: Int, _ what: String) -> RegistryError {
         cancel()
-        throw .transient(.network, "\(host) sends less than \(Int(limits.minimumRate)) bytes a second")
+        return RegistryError(.tooLarge, "\(host) sends more than \(limit) bytes for \(what)")
+    }
+
+    /// Ends a body that trickles.
+    func tooSlow() -> RegistryError {
+        cancel()
+        return .transient(.network, "\(host) sends less than \(Int(limits.minimumRate)) bytes a second")
+    }
+
+    /// The `Content-Length` of the answer; nil when it has none.
+    ///
+    /// - Throws: `.protocol` when it is no number that can be counted to.
+    func declaredLength() throws(RegistryError) -> Int64? {
+        guard let text = monitor.withLock({ $0.head?.headers.first(name: "Content-Length") }) else { return nil }
+        if let length = Int64(text), length >= 0 { return length }
+        cancel()
+        throw RegistryError(.protocol, "\(host) announces a body of \(Failures.printable(text, limit: 40)) bytes")
     }
 
     /// At most `limit` bytes of the body, for an error message; failures are of no interest any more.
@@ -308,25 +321,25 @@ final class Exchange: HTTPClientResponseDelegate {
     }
 }
 
-/// Notices a body that comes, but only just: an average over some time, of the time that was spent with waiting alone.
-final class RateMeter {
+/// Notices a body that comes, but only just: an average over the time that was spent with waiting, so that a slow reader does not count.
+struct RateMeter {
     private let window: Int64
     private let least: Int
-    private var since = monotonicNanoseconds()
+    private var waited: Int64 = 0
     private var bytes = 0
 
     init(_ limits: RegistryOptions.Limits) {
-        window = Int64(limits.progress * 1e9)
-        least = Int(limits.progress * limits.minimumRate)
+        window = Int64(max(0, min(limits.progress, 1e6)) * 1e9)
+        least = Int(max(0, min(limits.progress * limits.minimumRate, 1e12)))
     }
 
-    /// Counts bytes that came; whether the last window had too few.
-    func isTooSlow(after count: Int) -> Bool {
+    /// Counts bytes that came, and the nanoseconds it took; whether the last window had too few.
+    mutating func isTooSlow(after count: Int, waited time: Int64) -> Bool {
         bytes += count
-        let now = monotonicNanoseconds()
-        guard now - since >= window else { return false }
+        waited += time
+        guard waited >= window else { return false }
         defer {
-            since = now
+            waited = 0
             bytes = 0
         }
         return bytes < least

@@ -35,7 +35,7 @@ matching requests are served normally first. `what` is any of:
     raw=b"..."                                  these bytes, then close: for what is no HTTP
     take=N                                      (uploads) reads N bytes of the request's body, keeps them, then RST
     lose=True                                   (uploads) forgets the session, then answers normally
-    call=function(request) -> dict or None      decides at the time
+    call=function(request) -> dict or None      decides at the time (None: this rule does not apply, and is not spent)
 
 Silence ends when the registry is closed or `release()` is called.
 
@@ -169,11 +169,12 @@ class Rule:
         if self.after > 0:
             self.after -= 1
             return None
-        if self.times is not None:
-            if self.times <= 0:
-                return None
+        if self.times is not None and self.times <= 0:
+            return None
+        what = self.what["call"](request) if "call" in self.what else self.what
+        if what is not None and self.times is not None:
             self.times -= 1
-        return self.what
+        return what
 
 
 class Reply(Exception):
@@ -334,8 +335,6 @@ class FaultRegistry:
         with self.lock:
             for rule in self.rules:
                 what = rule.take(request)
-                if what is not None and "call" in what:
-                    what = what["call"](request)
                 if what is not None:
                     return what
         return {}

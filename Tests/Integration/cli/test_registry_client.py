@@ -1,14 +1,14 @@
 """The registry client by itself against a registry that misbehaves: names of the rows of attacks.md and faults.md."""
 
-import os
+import threading
 import time
 
 import pytest
 
-from fault_registry import FaultRegistry, digest_of, error  # noqa: F401
+from fault_registry import FaultRegistry, digest_of
+from registry_home import RegistryHome
 
 BLOB = bytes(range(256)) * 4096  # 1 MiB
-QUICK = ("delay=0.05", "longest=0.3", "budget=10")
 
 
 @pytest.fixture
@@ -18,46 +18,11 @@ def registry():
         yield it
 
 
-class Client:
-    """`berth __registry` with a home of its own."""
-
-    def __init__(self, berth, home):
-        self.berth, self.home = berth, home
-        (home / ".config/containers").mkdir(parents=True)
-        (home / ".docker").mkdir()
-
-    def environment(self, more=None):
-        nothing = {"CONTAINERS_REGISTRIES_CONF": "", "REGISTRY_AUTH_FILE": "", "DOCKER_CONFIG": "", "XDG_CONFIG_HOME": "",
-                   "HTTP_PROXY": "", "HTTPS_PROXY": "", "http_proxy": "", "https_proxy": "", "NO_PROXY": "", "no_proxy": "",
-                   "XDG_RUNTIME_DIR": str(self.home), "HOME": str(self.home)}  # fmt: skip
-        return nothing | (more or {})
-
-    def __call__(self, *words, env=None, timeout=30, quick=True):
-        words = [*words, *(QUICK if quick else ())]
-        return self.berth.call("__registry", *words, env=self.environment(env), timeout=timeout)
-
-    def ok(self, *words, **keywords):
-        return self(*words, **keywords).exits(0)
-
-    def conf(self, text):
-        (self.home / ".config/containers/registries.conf").write_text(text)
-
-    def auth(self, text):
-        (self.home / ".docker/config.json").write_text(text)
-
-
 @pytest.fixture
-def client(user_berth, tmp_path_factory, suite):
-    import secrets
-    import shutil
-
-    home = suite.base / f"home-{secrets.token_hex(4)}"
-    home.mkdir(mode=0o755)
-    made = Client(user_berth, home)
-    for directory, _, files in os.walk(home):
-        os.chown(directory, user_berth.who.uid, user_berth.who.gid)
+def client(user_berth, suite):
+    made = RegistryHome(user_berth, suite.base)
     yield made
-    shutil.rmtree(home)
+    made.close()
 
 
 def blob_args(registry, data=BLOB, repository="team/app"):
@@ -141,7 +106,8 @@ def test_F22_resumes_by_range(registry, client, at, how):
     registry.fault("GET", "/blobs/", times=2, **{how: at})
     assert client.ok(*blob_args(registry)).bytes == BLOB
     ranges = [r.header("range") for r in registry.seen("GET", "/blobs/")]
-    assert len(ranges) == 3 and ranges[0] is None
+    # The rest of the blob may be too short to be cut again.
+    assert len(ranges) == (3 if at <= len(BLOB) // 4 else 2) and ranges[0] is None
     if 0 < at and how == "cut":
         assert ranges[1] == f"bytes={at}-"
 
@@ -236,9 +202,15 @@ def test_F24_not_found_in_the_middle(registry, client):
 
 def test_F24_token_ends_in_the_middle(registry, client):
     registry.bearer({"me": "secret"}, expires=300)
-    registry.fault("GET", "/blobs/", times=1, call=lambda request: {"cut": 1000} if request.header("authorization") else None)
-    registry.fault("GET", "/blobs/", times=1, call=lambda request: registry.expire())
-    assert client.ok(*blob_args(registry)).bytes == BLOB
+
+    def cut_and_expire(request):
+        if request.header("authorization") is None:
+            return None
+        threading.Timer(0.02, registry.expire).start()
+        return {"cut": 1000}
+
+    registry.fault("GET", "/blobs/", times=1, call=cut_and_expire)
+    assert client.ok(*blob_args(registry), "delay=0.3").bytes == BLOB
     assert registry.count("GET", "/token") == 2
 
 
@@ -306,7 +278,7 @@ def test_F26_loop(registry, client, status):
     assert registry.count("GET", "/manifests/") == 11
 
 
-@pytest.mark.parametrize("where", ["ftp://host/x", "http://user:pw@host/x", "http://[::1", "http://host:99999/", "http://a b/", "\x01"])
+@pytest.mark.parametrize("where", ["ftp://host/x", "http://user:pw@host/x", "http://[::1", "http://host:99999/", "http://a b/"])
 def test_F26_nonsense(registry, client, where):
     registry.fault("GET", "/manifests/", redirect=where)
     client("manifest", f"{registry.host}/team/app").fails(1, "redirects to no address")
@@ -340,7 +312,8 @@ def test_S55_S76_large_headers(registry, client, head):
 
 @pytest.mark.parametrize("size", ["-1", "99999999999999999999", str(2**63)])
 def test_S55_impossible_length(registry, client, size):
-    registry.fault("GET", "/manifests/", amend={"Content-Length": size})
+    registry.fault("GET", "/manifests/|/blobs/", amend={"Content-Length": size})
+    client(*blob_args(registry), "attempts=1").fails(1, r"\[network\]|\[protocol\]")
     client("manifest", f"{registry.host}/team/app", "attempts=1").fails(1, r"\[network\]|\[protocol\]")
 
 
