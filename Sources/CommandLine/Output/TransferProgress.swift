@@ -63,7 +63,7 @@ final class TransferProgress: PullObserver, PushObserver, @unchecked Sendable {
 
     func planned(_ layers: [Descriptor]) { begin(layers, "Pulling fs layer") }
 
-    func layer(_ index: Int, _ event: FetchEvent) {
+    func layer(_ index: Int, _ event: ImageFetchEvent) {
         switch event {
         case .exists: change(index, "Already exists", isDone: true)
         case .waiting: change(index, "Waiting")

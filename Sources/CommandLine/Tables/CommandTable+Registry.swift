@@ -20,12 +20,12 @@ extension CommandTable {
                 Example(
                     "For a network, with TLS and passwords (htpasswd -B -c users alice)",
                     "berth registry serve --listen :5000 --tls-cert cert.pem --tls-key key.pem --htpasswd users"),
-            ], flags: RegistryFlags.serve, run: action(.registryServe))
+            ], flags: RegistryServerFlags.serve, run: action(.registryServe))
     }
 }
 
 /// Flags of `berth registry`.
-enum RegistryFlags {
+enum RegistryServerFlags {
     @Sendable static func serve() -> [Flag] {
         [
             .string("data", nil, "Directory of the registry; below berth's own when not given", completion: .directory),

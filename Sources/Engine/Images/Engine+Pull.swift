@@ -5,7 +5,7 @@ import Registry
 import Store
 
 /// What happens to a layer on its way here.
-public typealias FetchEvent = Store.FetchEvent
+public typealias ImageFetchEvent = FetchEvent
 
 /// Is told how a pull goes. `layer` is called by several threads at once; the other two by the caller's.
 public protocol PullObserver: FetchObserver {
