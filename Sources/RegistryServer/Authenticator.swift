@@ -74,8 +74,9 @@ final class Authenticator: Sendable {
 
     static func parse(_ text: String, _ path: String) -> Result<[String: String], RegistryServerError> {
         var hashes: [String: String] = [:]
-        for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            let line = line.last == "\r" ? line.dropLast() : line
+        // By bytes: "\r\n" is one character.
+        for (number, bytes) in text.utf8.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
+            let line = Substring(bytes.last == 0x0D ? bytes.dropLast() : bytes)
             if line.isEmpty || line.first == "#" { continue }
             func failure(_ cause: String) -> Result<[String: String], RegistryServerError> {
                 .failure(RegistryServerError(.invalid, "read htpasswd file", path, cause: "line \(number + 1): \(cause)"))

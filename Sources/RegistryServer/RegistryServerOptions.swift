@@ -34,7 +34,7 @@ public struct RegistryServerOptions: Sendable {
         /// Seconds that a connection may stay open between two requests.
         public var idleSeconds: Int64 = 60
         /// Seconds within which a body must bring `bodyBytes`, and within which a client must take a piece of an answer.
-        public var bodySeconds: Int64 = 20
+        public var bodySeconds: Int64 = 30
         public var bodyBytes = 2048
         public var answerSeconds: Int64 = 120
         /// Bytes of a manifest.

@@ -48,7 +48,7 @@ extension Database {
     private var reservePath: String { path + ".reserve" }
 
     /// Makes the reserve where it is missing. Failures are left to the next time.
-    func keepReserve() {
+    package func keepReserve() {
         if lockIsMissing || FD.cwd.exists(reservePath) { return }
         guard let file = try? FD.cwd.open(reservePath, [.readWrite, .create, .exclusive, .noFollow], mode: 0o600) else { return }
         // Blocks that are the file's, not only a size: what is merely promised is not there when the disk is full.

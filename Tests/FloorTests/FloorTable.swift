@@ -4,10 +4,15 @@ struct FloorTable {
     let floors: [String: Int]
     /// Target to the targets it declares.
     let declared: [String: [String]]
+    /// Targets that may use the packages.
+    let networked: Set<String>
 
     init() throws {
         floors = Self.parseTable(try SourceTree.text("docs/architecture.md"))
-        declared = Self.parsePackage(try SourceTree.text("Package.swift"))
+        let package = try SourceTree.text("Package.swift")
+        declared = Self.parsePackage(package)
+        networked = Set(
+            Self.pieces(of: package, after: " networked(\"").compactMap { $0.split(separator: "\"").first.map { String($0) } })
     }
 
     /// Rows like ``| 1 | `Linux` | … |``: several targets may stand in the second cell.
@@ -26,7 +31,7 @@ struct FloorTable {
     static func parsePackage(_ text: String) -> [String: [String]] {
         let flat = text.split(separator: "\n").map(trimmed).filter { !$0.hasPrefix("//") }.joined(separator: " ")
         var result: [String: [String]] = [:]
-        for opening in ["floor(", ".executableTarget(", ".target(", ".systemLibrary("] {
+        for opening in ["floor(", "networked(", ".executableTarget(", ".target(", ".systemLibrary("] {
             for call in pieces(of: flat, after: opening) {
                 let words = call.split(separator: "\"", omittingEmptySubsequences: false)
                 guard words.count > 1, !words[0].contains("_"), words[0].count < 10 else { continue }
@@ -34,7 +39,7 @@ struct FloorTable {
                 if let start = call.firstIndex(of: "["), let end = call.firstIndex(of: "]"), start < end {
                     let list = call[start..<end].split(separator: "\"", omittingEmptySubsequences: false)
                     let before = call[..<start]
-                    if opening == "floor(" || before.hasSuffix("dependencies: ") {
+                    if opening == "floor(" || opening == "networked(" || before.hasSuffix("dependencies: ") {
                         for (index, name) in list.enumerated() where index % 2 == 1 { names.append(String(name)) }
                     }
                 }

@@ -33,6 +33,7 @@ struct UnsafeCodeTests {
         "JSON/JSONParser+Numbers.swift": "the document's bytes, borrowed for the parse",
         "JSON/JSONParser+Strings.swift": "the document's bytes, borrowed for the parse",
         "JSON/JSONWriter.swift": "string bytes without a copy",
+        "RegistryServer/Storage/Connections.swift": "database connections that move between threads",
         "Store/Database.swift": "SQLite's handles",
         "Store/Database+Faults.swift": "SQLite's handles",
         "Store/ImageOutput.swift": "blobs written from the stream's buffer",

@@ -109,7 +109,7 @@ final class RequestHandler: ChannelDuplexHandler {
         case .refused: answer(Answer(Authenticator.failure), exchange, context)
         case .unknown(let credentials):
             // bcrypt is slow on purpose.
-            service.run(service.quick, context.eventLoop) { () throws(APIFailure) in
+            service.run(service.guards, context.eventLoop) { () throws(APIFailure) in
                 authenticator.verify(credentials)
             }.assumeIsolated().whenComplete { result in
                 guard !exchange.isAborted else { return }

@@ -12,6 +12,8 @@ final class Service: Sendable {
     let quick: NIOThreadPool
     /// Work that waits for the disk: uploads and commits.
     let slow: NIOThreadPool
+    /// Passwords: whoever tries many keeps nobody else waiting.
+    let guards: NIOThreadPool
     let files: NonBlockingFileIO
 
     init(
@@ -24,9 +26,11 @@ final class Service: Sendable {
         self.log = log
         quick = NIOThreadPool(numberOfThreads: 4)
         slow = NIOThreadPool(numberOfThreads: 16)
+        guards = NIOThreadPool(numberOfThreads: 2)
         files = NonBlockingFileIO(threadPool: slow)
         quick.start()
         slow.start()
+        guards.start()
     }
 
     /// Runs blocking work; the result comes back to the event loop.

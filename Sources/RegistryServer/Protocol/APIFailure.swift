@@ -24,6 +24,7 @@ struct APIFailure: Error, Sendable {
         static let unauthorized = Code(rawValue: "UNAUTHORIZED")
         static let denied = Code(rawValue: "DENIED")
         static let unsupported = Code(rawValue: "UNSUPPORTED")
+        static let tooManyRequests = Code(rawValue: "TOOMANYREQUESTS")
         /// Not in the table of the specification: the server's own fault (status 5xx).
         static let unknown = Code(rawValue: "UNKNOWN")
     }

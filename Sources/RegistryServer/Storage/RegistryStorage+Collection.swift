@@ -10,6 +10,8 @@ extension RegistryStorage {
     /// Clears away what a killed server left. Before anybody is served.
     func sweepAtStart() throws(StoreError) {
         try connections.with { (database) throws(StoreError) in
+            // Deleting must work when the disk is full.
+            database.keepReserve()
             let sessions = Set(try database.texts("SELECT id FROM uploads"))
             for name in try self.names(uploads.fd) where !sessions.contains(name) { try? uploads.fd.removeFile(name) }
             let gone = sessions.filter { !uploads.fd.exists($0) }
@@ -53,6 +55,7 @@ extension RegistryStorage {
             complain("collect garbage: \(error.inside ?? error.message)")
         }
         sightings.forgetOld()
+        _ = try? connections.with { (database) throws(StoreError) in database.keepReserve() }
         writeIndex()
     }
 

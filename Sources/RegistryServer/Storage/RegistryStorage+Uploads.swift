@@ -6,11 +6,31 @@ import Store
 /// Waits until a file's content is on disk. The C function is `fdatasync(2)`.
 func syncData(_ file: FD) throws(SystemError) { try check(cl_fdatasync(file.rawValue), "sync") }
 
+/// Asks the kernel to begin to write a part of a file. A hint: its failure is none. The C function is `sync_file_range(2)`.
+func startWriteback(_ file: FD, from offset: Int64, count: Int64) {
+    #if arch(x86_64)
+    let number = 277
+    #else
+    let number = 84
+    #endif
+    let write = 2
+    _ = cl_syscall(number, Int(file.rawValue), Int(offset), Int(count), write, 0, 0)
+}
+
 extension RegistryStorage {
     static let unknownUpload = APIFailure(404, .blobUploadUnknown, "blob upload unknown to registry")
 
     /// Begins a session.
+    ///
+    /// - Throws: 429 while there are thousands that nobody goes on with.
     func startUpload(_ name: String, _ algorithm: Digest.Algorithm) throws(APIFailure) -> UploadSession {
+        let open = sessions.withLock { sessions in
+            RegistryStorage.closeIdle(&sessions)
+            return sessions.count
+        }
+        if open >= 2000 {
+            throw APIFailure(429, .tooManyRequests, "too many unfinished uploads").with("Retry-After", "60")
+        }
         let id = RegistryStorage.uniqueIdentifier()
         let file = try kernel { () throws(SystemError) in
             SharedFD(try uploads.fd.open(id, [.readWrite, .create, .exclusive, .append, .noFollow], mode: 0o600))
@@ -28,8 +48,29 @@ extension RegistryStorage {
             throw error
         }
         let session = UploadSession(id: id, repository: name, algorithm: algorithm, file: file, offset: 0, isNew: true)
-        sessions.withLock { $0[id] = session }
+        keep(session)
         return session
+    }
+
+    /// Sessions whose files stay open between two requests.
+    private static let openSessions = 256
+
+    /// Remembers a session; the same one for two requests that come at once, or both would write.
+    ///
+    /// Those that have been left alone for a minute make room: they are found again by their file, and hashed again.
+    @discardableResult
+    private func keep(_ session: UploadSession) -> UploadSession {
+        sessions.withLock { sessions in
+            if let other = sessions[session.id] { return other }
+            RegistryStorage.closeIdle(&sessions)
+            sessions[session.id] = session
+            return session
+        }
+    }
+
+    private static func closeIdle(_ sessions: inout [String: UploadSession]) {
+        guard sessions.count >= openSessions else { return }
+        sessions = sessions.filter { !$0.value.isIdle(for: 60_000_000_000) }
     }
 
     /// A random UUID (RFC 9562 version 4).
@@ -67,12 +108,7 @@ extension RegistryStorage {
         }
         let session = UploadSession(
             id: id, repository: name, algorithm: algorithm, file: opened.0, offset: opened.1, isNew: false)
-        // Two requests may have come here at once: one object, or both would write.
-        return sessions.withLock { sessions in
-            if let other = sessions[id] { return other }
-            sessions[id] = session
-            return session
-        }
+        return keep(session)
     }
 
     /// Makes a finished upload a blob of its repository.

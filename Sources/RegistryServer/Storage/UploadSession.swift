@@ -27,13 +27,24 @@ final class UploadSession: Sendable {
         /// Nil after a restart, until somebody writes.
         var hash: RunningHash?
         var writer: UInt64 = 0
-        var isWriting = false
         /// What a request that turns out to be wrong goes back to.
         var checkpoint: (offset: Int64, hash: RunningHash)?
+        /// Up to here the kernel has been asked to write to the disk.
+        var flushed: Int64 = 0
         var isOver = false
     }
 
     let algorithm: Digest.Algorithm
+
+    /// What can be asked without waiting for the disk.
+    private struct Activity {
+        var offset: Int64
+        var isWriting = false
+        /// Monotonic nanoseconds.
+        var lastUse = monotonicNanoseconds()
+    }
+
+    private let activity: Mutex<Activity>
 
     init(
         id: String, repository: String, algorithm: Digest.Algorithm, file: SharedFD, offset: Int64, isNew: Bool
@@ -43,13 +54,23 @@ final class UploadSession: Sendable {
         self.algorithm = algorithm
         self.file = file
         state = Mutex(State(offset: offset, hash: isNew ? RunningHash(algorithm) : nil))
+        activity = Mutex(Activity(offset: offset))
     }
 
     /// Bytes that are in the session.
-    var offset: Int64 { state.withLock { $0.offset } }
+    var offset: Int64 { activity.withLock { $0.offset } }
 
     /// Whether a request is writing.
-    var isWriting: Bool { state.withLock { $0.isWriting } }
+    var isWriting: Bool { activity.withLock { $0.isWriting } }
+
+    /// Whether nobody has used it for as many nanoseconds.
+    func isIdle(for time: Int64) -> Bool {
+        activity.withLock { !$0.isWriting && $0.lastUse < monotonicNanoseconds() - time }
+    }
+
+    private func note(_ offset: Int64, isWriting: Bool) {
+        activity.withLock { $0 = Activity(offset: offset, isWriting: isWriting) }
+    }
 
     private static let unknown = APIFailure(404, .blobUploadUnknown, "blob upload unknown to registry")
     private static let takenOver = APIFailure(
@@ -74,7 +95,7 @@ final class UploadSession: Sendable {
             if let range, range.lowerBound != state.offset { throw outOfRange(state.offset) }
             if state.hash == nil { state.hash = try RunningHash.ofFile(file.fd, algorithm) }
             state.writer += 1
-            state.isWriting = true
+            note(state.offset, isWriting: true)
             if let hash = state.hash { state.checkpoint = (state.offset, hash) }
             return Writer(number: state.writer, session: self, start: state.offset)
         }
@@ -111,8 +132,16 @@ final class UploadSession: Sendable {
                 state.hash?.update(buffer)
                 state.offset += Int64(buffer.readableBytes)
             }
+            note(state.offset, isWriting: true)
+            // The disk works while the network does; the sync at the end finds little left to do.
+            if state.offset - state.flushed >= UploadSession.flushSize {
+                startWriteback(file.fd, from: state.flushed, count: state.offset - state.flushed)
+                state.flushed = state.offset
+            }
         }
     }
+
+    private static let flushSize: Int64 = 16 << 20
 
     /// Forgets what this request brought.
     func rollBack(_ writer: Writer) throws(APIFailure) {
@@ -123,6 +152,7 @@ final class UploadSession: Sendable {
             }
             state.offset = checkpoint.offset
             state.hash = checkpoint.hash
+            note(state.offset, isWriting: true)
         }
     }
 
@@ -130,7 +160,7 @@ final class UploadSession: Sendable {
     func release(_ writer: Writer) {
         state.withLock { state in
             guard state.writer == writer.number else { return }
-            state.isWriting = false
+            note(state.offset, isWriting: false)
             state.checkpoint = nil
         }
     }
@@ -142,6 +172,11 @@ final class UploadSession: Sendable {
     /// - Throws: 400 when the bytes have another digest. The session is over then too: which bytes are wrong is unknown.
     func complete(_ writer: Writer, _ digest: Digest) throws(APIFailure) -> Int64 {
         try locked(writer) { (state: inout State) throws(APIFailure) in
+            // Somebody else's bytes in the file are not in the hash.
+            let size = try kernel { () throws(SystemError) in try file.fd.status().st_size }
+            guard Int64(size) == state.offset else {
+                throw APIFailure(500, .unknown, "the upload was changed behind the registry")
+            }
             let hash: RunningHash
             if let known = state.hash, known.algorithm == digest.algorithm {
                 hash = known

@@ -154,6 +154,71 @@ def test_a_full_disk_is_told_and_harms_nothing(tmp_path):
         subprocess.run(["umount", "-l", place], check=False)
 
 
+class LoopDisk:
+    """An ext4 of its own that writes nothing by itself: what is not synced is lost with `lose_power`."""
+
+    def __init__(self, base):
+        self.base, self.mounted, self.count = base, base / "mounted", 0
+        self.mounted.mkdir()
+        self.image = base / "image0"
+        with open(self.image, "wb") as file:
+            file.truncate(96 << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=0", self.image], check=True)
+        self.mount()
+
+    def mount(self):
+        subprocess.run(["mount", "-o", "loop,commit=1000", self.image, self.mounted], check=True)
+
+    def lose_power(self):
+        """Goes on with a copy of what has reached the device. The writers must have been killed."""
+        self.count += 1
+        copy = self.base / f"image{self.count}"
+        subprocess.run(["cp", "--sparse=always", self.image, copy], check=True)
+        self.close()
+        self.image.unlink()
+        self.image = copy
+        self.mount()
+
+    def close(self):
+        subprocess.run(["umount", self.mounted], check=False)
+
+
+def test_f05_what_was_answered_with_201_survives_power_loss(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount a file system")
+    disk = LoopDisk(tmp_path)
+    try:
+        with RegistryServer(disk.mounted / "data") as server:
+            api = Client(server)
+            kept = {}
+            for number in range(4):
+                layers = [secrets.token_bytes(size) for size in (100, 300_000)]
+                data = manifest(layers)
+                for blob in [*layers, EMPTY]:
+                    kept[api.path("blobs", api.push(blob))] = blob
+                api.put(data, f"t{number}")
+                kept[api.path("manifests", f"t{number}")] = data
+                # Also in the middle of another push.
+                location = api.session()
+                api("PATCH", location, secrets.token_bytes(200_000), OCTETS, status=202)
+                server.stop(9)
+                disk.lose_power()
+                server.start()
+                assert_whole(server)
+                for path, content in kept.items():
+                    assert api("GET", path, status=200).data == content
+                assert api("GET", location).status in (204, 404)
+            # Deleted is deleted.
+            api("DELETE", api.path("manifests/t0"), status=202)
+            server.stop(9)
+            disk.lose_power()
+            server.start()
+            api("GET", api.path("manifests/t0"), status=404)
+            server.stop()
+    finally:
+        disk.close()
+
+
 # Hostile HTTP (attack row S76)
 
 
@@ -244,7 +309,7 @@ def test_s76_slow_requests_are_ended():
                 begin = time.monotonic()
                 with contextlib.suppress(OSError):
                     link.sendall(starts[name])
-                    while time.monotonic() < begin + 60:
+                    while time.monotonic() < begin + 70:
                         try:
                             if not link.recv(1000):
                                 break
@@ -254,7 +319,7 @@ def test_s76_slow_requests_are_ended():
 
         with many(len(starts), lambda number: trickle(list(starts)[number])):
             pass
-        assert all(seconds < 30 for seconds in lived.values()), lived
+        assert all(seconds < 45 for seconds in lived.values()), lived
 
 
 def test_s76_floods_of_chunk_extensions_are_ended(api):
@@ -279,6 +344,19 @@ def test_s76_ten_thousand_connections():
             for link in links:
                 link.close()
         wait_until(lambda: answers(server), "the server to answer again")
+
+
+def test_s76_thousands_of_sessions_do_not_use_up_the_descriptors():
+    with RegistryServer() as server:
+        api = Client(server)
+        link = server.connection()
+        statuses = [api("POST", api.path("blobs/uploads/"), connection=link).status for _ in range(2005)]
+        assert statuses == [202] * 2000 + [429] * 5
+        assert api("GET", "/v2/").status == 200
+        server.stop()
+        # After a restart they are files only; they can be gone on with, and swept.
+        server.start()
+        api.image()
 
 
 def answers(server):
