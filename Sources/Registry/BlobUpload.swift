@@ -37,6 +37,8 @@ struct BlobUpload {
     /// Whether the one request with everything in it has failed: from then on the registry is asked what it has.
     private var isBroken = false
     private var hasBegunAnew = false
+    /// Whether the registry refused to begin at 0: then its `0-0` means one byte, not none.
+    private var isNotEmpty = false
 
     /// Chunks are not smaller than this, whatever the registry takes: each costs a round trip.
     private static let usefulChunk: Int64 = 16 << 20
@@ -61,6 +63,7 @@ struct BlobUpload {
             do throws(RegistryError) {
                 return try attempt()
             } catch {
+                isNotEmpty = error.status == 416 && sent == 0
                 let isLost = session != nil && (error.status == 416 || error.status == 404)
                 // After a resumption wrong content is as likely the registry's doing: once more from the beginning.
                 let isWrong = error.code == .digestMismatch && isBroken && !hasBegunAnew
@@ -164,7 +167,7 @@ struct BlobUpload {
         do throws(RegistryError) {
             let answer = try repository.session.perform(call(.GET, current.location), expecting: [204, 200, 202], attempts: 1)
             answer.drain()
-            sent = min(BlobUpload.received(answer.header("Range")) ?? 0, descriptor.size)
+            sent = min(BlobUpload.received(answer.header("Range"), orOne: isNotEmpty) ?? 0, descriptor.size)
             if answer.header("Location") != nil {
                 var next = try UploadSession(answer, source.host.name)
                 next.minimum = current.minimum
@@ -179,12 +182,12 @@ struct BlobUpload {
         return false
     }
 
-    /// How many bytes `0-99` means. `0-0` is what registries say of a session without any.
-    static func received(_ range: String?) -> Int64? {
+    /// How many bytes `0-99` means. `0-0` is what registries say of a session without any, and of one with one byte.
+    static func received(_ range: String?, orOne: Bool = false) -> Int64? {
         guard let range else { return nil }
         let text = range.hasPrefix("bytes=") ? range.dropFirst(6) : Substring(range)
         let ends = text.split(separator: "-")
         guard ends.count == 2, ends[0] == "0", let last = Int64(ends[1]), last >= 0, last < .max else { return nil }
-        return last == 0 ? 0 : last + 1
+        return last == 0 && !orOne ? 0 : last + 1
     }
 }

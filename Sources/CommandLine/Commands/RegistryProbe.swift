@@ -129,7 +129,7 @@ enum RegistryProbe {
     }
 
     private static func upload(_ repository: Repository, _ path: String) throws(RegistryError) {
-        guard let file = try? FD.cwd.open(path, .readOnly), let bytes = try? file.fd.readAll() else {
+        guard let file = try? FD.cwd.open(path, .readOnly), let bytes = try? file.fd.readAll(limit: 1 << 30) else {
             throw RegistryError(.configuration, "read \(path)")
         }
         var hash = SHA256()

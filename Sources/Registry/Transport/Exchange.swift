@@ -262,7 +262,7 @@ final class Exchange: HTTPClientResponseDelegate {
     func feed(_ file: FD, from offset: Int64, count: Int64, progress: (@Sendable (Int64) -> Void)?) throws(RegistryError) {
         var sent: Int64 = 0
         while sent < count {
-            guard let writer = try writerWithRoom() else { return }
+            guard let writer = try writerWithRoom() else { return endEarly() }
             let size = Int(min(count - sent, Int64(Exchange.pieceSize)))
             let piece = try read(file, at: offset + sent, size)
             monitor.withLock { $0.writing += 1 }
@@ -280,6 +280,22 @@ final class Exchange: HTTPClientResponseDelegate {
             return state.bodyEnd
         }
         promise?.succeed(())
+    }
+
+    /// Gives up the rest of the request's body because the answer is there.
+    ///
+    /// The client below ends an answer only after the request: what there is of it is waited for shortly, then the request is ended by
+    /// force. What was buffered can still be read.
+    private func endEarly() {
+        _ = try? monitor.wait(until: deadline(in: 1), cancellation) { state -> Bool? in
+            let length = state.head?.headers.first(name: "Content-Length").flatMap { Int($0) } ?? .max
+            return state.hasEnded || state.error != nil || state.buffered >= length ? true : nil
+        }
+        let promise = monitor.withLock { state in
+            defer { state.bodyEnd = nil }
+            return state.bodyEnd
+        }
+        promise?.fail(HTTPClientError.requestStreamCancelled)
     }
 
     /// Waits until the connection takes more; nil when the answer is there already.

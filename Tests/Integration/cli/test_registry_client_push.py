@@ -1,0 +1,263 @@
+"""Pushing: sessions that break, registries that want chunks, and that no byte is lost (F28)."""
+
+import os
+import shutil
+import subprocess
+import time
+import urllib.request
+
+import pytest
+
+from fault_registry import MANIFEST, FaultRegistry, digest_of
+from registry_home import RegistryHome
+
+BLOB = os.urandom(3 << 20)
+NAME = digest_of(BLOB)
+
+
+@pytest.fixture
+def registry():
+    with FaultRegistry() as it:
+        yield it
+
+
+@pytest.fixture
+def client(user_berth, suite):
+    made = RegistryHome(user_berth, suite.base)
+    made.file = made.write("blob", "")
+    made.file.write_bytes(BLOB)
+    yield made
+    made.close()
+
+
+def upload(registry, client, *words, **keywords):
+    return client("upload", f"{registry.host}/team/app", str(client.file), *words, **keywords)
+
+
+def stored(registry):
+    return registry.blobs.get(NAME) == BLOB
+
+
+def test_in_one_piece(registry, client):
+    result = upload(registry, client).exits(0)
+    assert stored(registry) and result.text == NAME
+    assert [r.method for r in registry.requests] == ["POST", "PUT"]
+    assert registry.requests[1].size == len(BLOB)
+    assert f"sent {len(BLOB)}\n" in result.err
+
+
+def test_empty_blob(registry, client):
+    client.file.write_bytes(b"")
+    upload(registry, client).exits(0)
+    assert registry.blobs[digest_of(b"")] == b""
+
+
+def test_chunks(registry, client):
+    client.file.write_bytes(BLOB * 12)
+    registry.chunk_minimum = 1 << 20
+    upload(registry, client).exits(0)
+    assert registry.blobs[digest_of(BLOB * 12)] == BLOB * 12
+    sizes = [r.size for r in registry.seen("PATCH")]
+    assert len(sizes) == 3 and all(size >= 1 << 20 for size in sizes)
+
+
+def test_large_chunks(registry, client):
+    registry.chunk_minimum = 64 << 20
+    upload(registry, client).exits(0)
+    assert stored(registry) and registry.count("PATCH") == 1
+
+
+@pytest.mark.parametrize("minimum", ["-1", "99999999999999999999", "x", str(2**63 - 1)])
+def test_impossible_chunks(registry, client, minimum):
+    registry.chunk_minimum = minimum
+    upload(registry, client).exits(0)
+    assert stored(registry)
+
+
+@pytest.mark.parametrize("at", [0, 1, 1_000_000, len(BLOB) - 1])
+def test_F28_session_breaks(registry, client, at):
+    """What arrived is not sent again."""
+    registry.fault("PUT", "/blobs/uploads/", times=1, take=max(at, 1)) if at else registry.fault("PUT", "/blobs/uploads/", times=1, reset=True)
+    upload(registry, client).exits(0)
+    assert stored(registry)
+    if at > 1:
+        assert registry.seen("PATCH")[0].size == len(BLOB) - at
+
+
+def test_F28_session_is_lost(registry, client):
+    registry.fault("PUT", "/blobs/uploads/", times=1, take=1000)
+    registry.fault("GET", "/blobs/uploads/", times=1, lose=True)
+    upload(registry, client).exits(0)
+    assert stored(registry) and registry.count("POST") == 2
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 429])
+def test_F28_server_fails(registry, client, status):
+    registry.fault("PUT|PATCH", "/blobs/uploads/", times=2, status=status)
+    upload(registry, client).exits(0)
+    assert stored(registry)
+
+
+def test_F28_server_fails_for_ever(registry, client):
+    registry.fault("PUT|PATCH", "/blobs/uploads/", status=500)
+    upload(registry, client, "attempts=3").fails(1, "status 500", r"\[unavailable\]")
+    assert registry.count("PUT|PATCH") == 3
+
+
+def test_F28_wrong_place(registry, client):
+    """416: the registry has another number of bytes than the client believes."""
+    registry.chunk_minimum = 1 << 20
+    registry.fault("PATCH", "/blobs/uploads/", times=1, status=416)
+    upload(registry, client).exits(0)
+    assert stored(registry)
+
+
+def test_F28_answer_is_lost(registry, client):
+    """The blob arrived, the connection broke before the registry could say so: nothing is sent again."""
+
+    def arrived(request):
+        registry.add_blob(BLOB, "team/app")
+        registry.sessions.clear()
+        return {"reset": True}
+
+    registry.fault("PUT", "/blobs/uploads/", times=1, call=arrived)
+    upload(registry, client).exits(0)
+    assert registry.count("PUT") == 1 and registry.count("HEAD", NAME) == 1
+
+
+def test_F28_location_changes(registry, client):
+    registry.chunk_minimum = 1 << 20
+    upload(registry, client).exits(0)
+    targets = [r.target for r in registry.seen("PATCH|PUT")]
+    assert len(set(targets)) == len(targets) and all("_state=" in t and "%3D%3D" in t for t in targets)
+
+
+@pytest.mark.parametrize("location", [None, "ftp://x/y", "http://a:b@c/"])
+def test_F28_location_is_none(registry, client, location):
+    registry.fault("POST", "/blobs/uploads/", amend={"Location": location})
+    upload(registry, client).fails(1, "does not say where to upload")
+
+
+def test_F28_refused_early(registry, client):
+    """An answer in the middle of the body is the answer."""
+    registry.fault("PUT", "/blobs/uploads/", raw=b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    upload(registry, client, "attempts=2").fails(1, r"\[too large\]|\[network\]")
+
+
+def test_F28_wrong_digest(registry, client):
+    registry.fault("PUT", "/blobs/uploads/", status=400, body=b'{"errors":[{"code":"DIGEST_INVALID","message":"no"}]}')
+    upload(registry, client).fails(1, r"\[digest mismatch\]")
+    assert registry.count("PUT") == 1
+
+
+def test_F28_silence(registry, client):
+    registry.fault("PUT", "/blobs/uploads/", times=1, delay=20)
+    upload(registry, client, "head=0.5", "progress=0.5", "connect=1").exits(0)
+    assert stored(registry)
+
+
+def test_F28_cancel(registry, client):
+    registry.fault("PUT", "/blobs/uploads/", delay=20)
+    begin = time.monotonic()
+    upload(registry, client, "cancel=0.5").fails(1, r"\[cancelled\]")
+    assert time.monotonic() - begin < 2
+
+
+def test_mount(registry, client):
+    registry.add_blob(BLOB, "base/image")
+    assert client.ok("mount", f"{registry.host}/team/app", NAME, "base/image").text == "true"
+    registry.mounts = False
+    assert client.ok("mount", f"{registry.host}/team/other", NAME, "base/image").text == "false"
+
+
+def test_mount_asks_for_both_scopes(registry, client):
+    registry.add_blob(BLOB, "base/image")
+    registry.bearer({"me": "secret"})
+    client.ok("mount", f"{registry.host}/team/app", NAME, "base/image", "creds=me:secret")
+    scopes = registry.seen("GET", "/token")[-1].query["scope"]
+    assert scopes == ["repository:team/app:pull,push", "repository:base/image:pull"]
+
+
+def test_push_with_a_token_that_ends(registry, client):
+    registry.bearer({"me": "secret"}, expires=300)
+    registry.fault("PUT", "/blobs/uploads/", times=1, call=lambda r: registry.expire() or {"delay": 0})
+    upload(registry, client, "creds=me:secret").exits(0)
+    assert stored(registry)
+
+
+def test_push_without_being_allowed(registry, client):
+    registry.bearer({})
+    upload(registry, client).fails(1, "berth login", r"\[unauthorized\]")
+
+
+def test_put_and_delete(registry, client):
+    digest = registry.add_image("team/app", "v1", [b"layer"])
+    data = registry.manifests["team/app"]["v1"][0]
+    file = client.write("manifest", data.decode())
+    assert client.ok("put", f"{registry.host}/team/app:v2", str(file), MANIFEST).text == digest
+    assert registry.manifests["team/app"]["v2"] == (data, MANIFEST)
+    client("put", f"{registry.host}/team/app@{NAME}", str(file), MANIFEST).fails(1, r"\[digest mismatch\]")
+    registry.fault("PUT", "/manifests/", amend={"Docker-Content-Digest": NAME})
+    client("put", f"{registry.host}/team/app:v2", str(file), MANIFEST).fails(1, "stored", r"\[digest mismatch\]")
+    client.ok("delete", f"{registry.host}/team/app@{digest}")
+    assert not registry.manifests["team/app"]
+    client("delete", f"{registry.host}/team/app@{digest}").fails(1, r"\[not found\]")
+    registry.delete = False
+    registry.add_image("team/app", "v1", [b"layer"])
+    client("delete", f"{registry.host}/team/app:v1").fails(1, "does not allow to delete", r"\[unavailable\]")
+
+
+def test_has(registry, client):
+    registry.add_blob(BLOB, "team/app")
+    assert client.ok("has", f"{registry.host}/team/app", NAME).text == "true"
+    assert client.ok("has", f"{registry.host}/team/app", digest_of(b"")).text == "false"
+
+
+@pytest.fixture
+def debian_registry(place):
+    """Debian's docker-registry on a free port."""
+    program = shutil.which("docker-registry")
+    if program is None:
+        pytest.skip("docker-registry is not installed")
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = place / "config.yml"
+    config.write_text(
+        f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {place}/data}}, delete: {{enabled: true}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n"
+    )
+    process = subprocess.Popen([program, "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_debians_registry(debian_registry, client):
+    where = f"{debian_registry}/team/app"
+    assert client.ok("upload", where, str(client.file)).text == NAME
+    config = client.write("config", '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}')
+    config_digest = client.ok("upload", where, str(config)).text
+    text = (
+        f'{{"schemaVersion":2,"mediaType":"{MANIFEST}","config":{{"mediaType":"application/vnd.oci.image.config.v1+json",'
+        f'"digest":"{config_digest}","size":{config.stat().st_size}}},"layers":[{{"mediaType":'
+        f'"application/vnd.oci.image.layer.v1.tar","digest":"{NAME}","size":{len(BLOB)}}}]}}'
+    )
+    digest = client.ok("put", where + ":v1", str(client.write("manifest", text)), MANIFEST).text
+    assert client.ok("head", where + ":v1").text.split()[1] == digest
+    assert client.ok("tags", where).lines == ["v1"]
+    assert client.ok("blob", where, NAME, str(len(BLOB)), "1000000").bytes == BLOB[1000000:]
+    assert client.ok("mount", f"{debian_registry}/other/app", NAME, "team/app").text == "true"
+    assert client.ok("has", f"{debian_registry}/other/app", NAME).text == "true"
+    client.ok("delete", f"{where}@{digest}")
+    assert client.ok("head", where + ":v1").text == "none"
