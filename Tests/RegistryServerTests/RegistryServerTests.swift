@@ -85,7 +85,7 @@ struct ByteRangeTests {
         arguments: [
             (nil, .everything), ("bytes=0-0", .part(0..<1)), ("bytes=5-", .part(5..<10)), ("bytes=-3", .part(7..<10)),
             ("bytes=-30", .part(0..<10)), ("bytes=3-100", .part(3..<10)), ("bytes=10-", .unsatisfiable), ("bytes=-0", .unsatisfiable),
-            ("bytes=5-4", .everything), ("bytes=0-1,3-4", .everything), ("x=0-1", .everything), ("bytes=", .everything),
+            ("bytes=5-4", .unsatisfiable), ("bytes=0-1,3-4", .everything), ("x=0-1", .everything), ("bytes=", .everything),
             ("bytes=99999999999999999999-", .everything), ("bytes=0-9223372036854775807", .part(0..<10)),
         ] as [(String?, ByteRange.Selection)]) func selects(_ header: String?, _ expected: ByteRange.Selection)
     {

@@ -26,7 +26,9 @@ enum ByteRange {
         guard let first = number(before) else { return .everything }
         var end = size
         if !after.isEmpty {
-            guard let last = number(after), last >= first else { return .everything }
+            guard let last = number(after) else { return .everything }
+            // Backwards: the OCI conformance suite wants it refused (RFC 9110 section 15.5.17), not ignored.
+            if last < first { return .unsatisfiable }
             end = last >= size ? size : last + 1
         }
         return first < end ? .part(first..<end) : .unsatisfiable

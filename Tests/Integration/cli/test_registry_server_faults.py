@@ -277,6 +277,49 @@ def test_s76_broken_requests_are_refused(server, name, data, statuses):
     assert server.call("GET", "/v2/").status == 200
 
 
+def test_s76_spoiled_requests_harm_nothing():
+    """Pipelined requests with bytes changed, put in and left out, in pieces, and half closed."""
+    nothing = "sha256:" + "0" * 64
+    seeds = [
+        "GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+        f"POST /v2/a/blobs/uploads/?digest={nothing} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        f"PUT /v2/a/manifests/x HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 19\r\nContent-Type: {MANIFEST}\r\n\r\n"
+        '{"schemaVersion":2}',
+        f"HEAD /v2/a/blobs/{nothing} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        f"DELETE /v2/a/manifests/{nothing} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        "PATCH /v2/a/blobs/uploads/x HTTP/1.1\r\nHost: x\r\nContent-Range: 0-4\r\nContent-Length: 5\r\n\r\nhello",
+    ]
+    words = ["\r\n", "\0", "Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n", "Expect: 100-continue\r\n", "HTTP/1.0", "%", "?",
+             "ffffffff", " ", ":", "Upgrade: h2c\r\n", "Connection: upgrade\r\n", "0\r\n\r\n"]  # fmt: skip
+    chance = random.Random(os.getpid())
+    with RegistryServer(None, None, "--quiet") as server:
+        for _ in range(int(os.environ.get("BERTH_HOSTILE_ROUNDS", "12")) * 25):
+            data = bytearray("".join(chance.choice(seeds) for _ in range(chance.randint(1, 6))).encode())
+            for _ in range(chance.randint(0, 6)):
+                at = chance.randrange(len(data))
+                match chance.randrange(4):
+                    case 0:
+                        data[at] = chance.randrange(256)
+                    case 1:
+                        data[at:at] = chance.choice(words).encode()
+                    case 2:
+                        del data[at + 1 : at + chance.randint(1, 20)]
+                    case 3:
+                        del data[at + 1 :]
+            with contextlib.suppress(OSError), socket.create_connection((server.host, server.port), timeout=0.03) as link:
+                while data:
+                    count = chance.choice([1, 7, 50, len(data)])
+                    link.sendall(data[:count])
+                    del data[:count]
+                if chance.random() < 0.5:
+                    link.shutdown(socket.SHUT_WR)
+                while link.recv(65536):
+                    pass
+            assert server.process.poll() is None, f"{bytes(data)} {server.text()[-2000:]}"
+        assert answers(server) and server.memory()[1] < 100 << 20
+
+
 def test_s76_a_web_page_cannot_push(api):
     api("POST", api.path("blobs/uploads/"), headers={"Origin": "http://evil.example"}, status=403, code="DENIED")
     answer = api("OPTIONS", api.path("blobs/uploads/"), headers={"Origin": "http://evil.example"}, status=403)
