@@ -158,9 +158,9 @@ public final class Database {
         }
     }
 
-    /// Runs several reads on one snapshot.
+    /// Runs several reads on one snapshot; inside a transaction or another snapshot, on that one.
     package func snapshot<T>(_ body: () throws(StoreError) -> T) throws(StoreError) -> T {
-        if isWriting { return try body() }
+        if isWriting || sqlite3_get_autocommit(handle) == 0 { return try body() }
         try run("BEGIN")
         do throws(StoreError) {
             let value = try body()

@@ -74,6 +74,7 @@ enum Schema {
     ///
     /// - `repo_digests.reference`: `docker.io/library/x@sha256:…`, the digest of the manifest or index that the repository has;
     ///   `media_type` and `size` are that document's. The documents are blobs of the image (`image_blobs`).
+    /// - `name_history`: every name an image ever had, with the last time it got it.
     /// - `image_uses`: a table of its own, as a column behind `images.config` could only be reached through the documents.
     ///   No row: not used since it came.
     private static let registryNames = """
@@ -85,6 +86,13 @@ enum Schema {
             added_ns INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX repo_digests_image ON repo_digests(image_id);
+        CREATE TABLE name_history(
+            image_id TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+            reference TEXT NOT NULL,
+            since_ns INTEGER NOT NULL,
+            PRIMARY KEY(image_id, reference)
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO name_history SELECT image_id, reference, 0 FROM names;
         CREATE TABLE image_uses(
             image_id TEXT PRIMARY KEY REFERENCES images(id) ON DELETE CASCADE,
             used_ns INTEGER NOT NULL

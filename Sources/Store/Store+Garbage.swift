@@ -20,6 +20,7 @@ extension Store {
     func removeGarbage() {
         database.keepReserve()
         sweepStaging()
+        discardPartials(olderThan: Store.partialAge)
         // Killed between the transaction and the removal.
         emptyTrash()
         do throws(StoreError) {

@@ -148,7 +148,11 @@ extension Store {
         try database.run(
             "INSERT INTO names VALUES(?,?) ON CONFLICT(reference) DO UPDATE SET image_id=excluded.image_id",
             [.text(name), .text(id)])
-        return old == id ? nil : old
+        if old == id { return nil }
+        try database.run(
+            "INSERT OR REPLACE INTO name_history VALUES(?,?,?)",
+            [.text(id), .text(name), .integer(wallClockNanoseconds())])
+        return old
     }
 
     /// Whether a blob is kept for some image and is there.

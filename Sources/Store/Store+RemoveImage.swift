@@ -65,10 +65,10 @@ extension Store {
             doomed = Doomed()
             let record = try image(matching: text)
             let removal = ImageRemoval(
-                text: text, record: record, name: try storedName(text, record), force: force,
+                text: text, record: record, name: storedName(text, record), force: force,
                 containers: try containers(ofImage: record.id), isRunning: isRunning)
             let decision = try removal.decide()
-            for name in decision.names { try database.run("DELETE FROM names WHERE reference=?", [.text(name)]) }
+            try dropNames(decision.names)
             var removed = RemovedImage(untagged: decision.names.map(Store.familiar).sorted(), deleted: [])
             if decision.removesImage { removed.deleted = try dropImage(record.id, into: &doomed) }
             return removed
@@ -88,8 +88,16 @@ extension Store {
         return removed
     }
 
+    /// Inside a transaction: takes away tags and digests.
+    func dropNames(_ names: [String]) throws(StoreError) {
+        for name in names {
+            try database.run("DELETE FROM names WHERE reference=?", [.text(name)])
+            try database.run("DELETE FROM repo_digests WHERE reference=?", [.text(name)])
+        }
+    }
+
     /// Where another command had the content lock for a moment, tries again; while one loads or saves, the next writer does it.
-    private func awaitRemoval(_ doomed: Doomed) {
+    func awaitRemoval(_ doomed: Doomed) {
         var attempts = 5
         while attempts > 0, doomed.paths.contains(where: { root.fd.exists($0) }) {
             attempts -= 1
@@ -120,12 +128,14 @@ extension Store {
         return gone
     }
 
-    /// The stored name that the text is, nil when it is an id or a digest of several names.
-    private func storedName(_ text: String, _ record: ImageRecord) throws(StoreError) -> String? {
-        do throws(OCIError) {
-            let name = try Reference.parse(text).withDefaultTag.description
-            return record.names.contains(name) ? name : nil
-        } catch { return nil }
+    /// The stored tag or digest that the text is; nil when it is an id, or a digest no registry told.
+    private func storedName(_ text: String, _ record: ImageRecord) -> String? {
+        guard let reference = try? Reference.parse(text) else { return nil }
+        let name = reference.withDefaultTag.description
+        if record.names.contains(name) { return name }
+        guard let digest = reference.digest else { return nil }
+        let pinned = reference.name + "@" + digest.description
+        return record.digests.contains { $0.reference == pinned } ? pinned : nil
     }
 
     static func familiar(_ name: String) -> String {
@@ -137,32 +147,50 @@ extension Store {
 struct ImageRemoval {
     var text: String
     var record: ImageRecord
-    /// The name that was given, among `record.names`; nil for an id.
+    /// The tag or digest that was given, among the record's; nil for an id.
     var name: String?
     var force: Bool
     var containers: [String]
     var isRunning: (String) -> Bool
 
     struct Decision {
-        /// Names that go.
+        /// Tags and digests that go.
         var names: [String]
         var removesImage: Bool
+    }
+
+    private var digests: [String] { record.digests.map(\.reference) }
+
+    /// Whether everything that names the image is one tag and the digests of its repository: Docker counts them as one.
+    private var hasOneName: Bool {
+        if record.names.count > 1 { return false }
+        let repositories = Set((record.names + digests).map(Self.repository))
+        return repositories.count <= 1
     }
 
     func decide() throws(StoreError) -> Decision {
         guard let name else {
             try refuseConflicts()
-            return Decision(names: record.names, removesImage: true)
+            return Decision(names: record.names + digests, removesImage: true)
         }
-        if record.names.count > 1 { return Decision(names: [name], removesImage: false) }
-        if !force, let user = containers.first {
+        if hasOneName, !force, let user = containers.first {
             throw conflict(
                 "unable to remove repository reference \"\(text)\" (must force) - container \(short(user)) is using its "
                     + "referenced image \(shortID)", user)
         }
+        var gone = [name]
+        // With the last tag of a repository go its digests; a digest goes alone.
+        if record.names.contains(name) {
+            let repository = Self.repository(name)
+            let hasOthers = record.names.contains { $0 != name && Self.repository($0) == repository }
+            if !hasOthers { gone += digests.filter { Self.repository($0) == repository } }
+        }
+        if gone.count < record.names.count + digests.count { return Decision(names: gone, removesImage: false) }
         // With force, the name goes; what a running container was made from stays without a name.
-        return Decision(names: [name], removesImage: !containers.contains(where: isRunning))
+        return Decision(names: gone, removesImage: !containers.contains(where: isRunning))
     }
+
+    private static func repository(_ name: String) -> String { (try? Reference.parse(name).name) ?? name }
 
     private func refuseConflicts() throws(StoreError) {
         if let user = containers.first(where: isRunning) {
@@ -170,7 +198,7 @@ struct ImageRemoval {
                 "unable to delete \(shortID) (cannot be forced) - image is being used by running container \(short(user))", user)
         }
         if force { return }
-        if record.names.count > 1 {
+        if !hasOneName {
             throw conflict("unable to delete \(shortID) (must be forced) - image is referenced in multiple repositories", nil)
         }
         if let user = containers.first {

@@ -77,6 +77,15 @@ extension Store {
         try database.firstText("SELECT image_id FROM repo_digests WHERE reference=?", [.text(reference)])
     }
 
+    /// Every name an image ever had, the newest first, by image.
+    public func nameHistory() throws(StoreError) -> [String: [String]] {
+        var result: [String: [String]] = [:]
+        try database.query("SELECT image_id,reference FROM name_history ORDER BY since_ns DESC, reference") { row in
+            result[row.text(0), default: []].append(row.text(1))
+        }
+        return result
+    }
+
     // MARK: Use
 
     /// Inside a transaction: that an image is used now; at most one write an hour.

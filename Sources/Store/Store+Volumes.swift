@@ -37,7 +37,8 @@ extension Store {
     /// - Throws: `.notFound`; `.inUse` with the containers' ids in `holders`.
     public func removeVolume(name: String) throws(StoreError) {
         var doomed = Doomed()
-        try database.transaction(.durable) { () throws(StoreError) in
+        try database.transaction(.durable, givesRoom: true) { () throws(StoreError) in
+            doomed = Doomed()
             let users = try containers(ofVolume: name)
             guard users.isEmpty else {
                 throw StoreError(.inUse, "remove volume", name, cause: "volume is in use", holders: users)

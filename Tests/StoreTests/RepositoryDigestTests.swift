@@ -102,6 +102,7 @@ import Testing
     private func makeFirstVersion() throws {
         try store.database.run("DROP TABLE repo_digests")
         try store.database.run("DROP TABLE image_uses")
+        try store.database.run("DROP TABLE name_history")
         try store.database.run("PRAGMA user_version=1")
     }
 
@@ -113,6 +114,7 @@ import Testing
         #expect(try upgraded.database.firstInteger("PRAGMA user_version") == Schema.version)
         #expect(try upgraded.image(matching: image.id).names == store.image(matching: image.id).names)
         #expect(try upgraded.check().isEmpty)
+        #expect(try upgraded.nameHistory() == [image.id: store.image(matching: image.id).names])
         try upgraded.recordDigest(
             reference: "docker.io/library/x@\(Self.index)", image: image.id, mediaType: "a", size: 1)
         try upgraded.insertContainer(StoreTests.record(2, image: image.id))
