@@ -95,6 +95,10 @@ public struct ContainerObserver: ~Copyable {
             bytes = try readSmallFile(containers.fd, id + "/" + ContainerFiles.exitRecord)
         } catch {
             if error.errno == .noEntry { return nil }
+            // Damaged like a record that cannot be parsed: one container must not hide all others.
+            if error.errno == .isDirectory {
+                return ContainerObservation(.exited, exitCode: ExitRecord.unknownCode, error: error.description)
+            }
             throw ControlError(error, "observe", id)
         }
         do throws(ControlError) {

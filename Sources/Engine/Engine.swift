@@ -13,6 +13,9 @@ public final class Engine {
     public let runtimeProgram: String
     /// One-line notes for the user that are no failures, in order; doors print them on standard error.
     public var warnings: [String] = []
+    /// Pulls an image again by what its registry calls it (`docker.io/library/x@sha256:…`), content that is gone included,
+    /// although the store knows the image: what `system check --repair` calls. Nil: there is no way to registries.
+    public var repull: ((_ reference: String, _ digest: Digest) throws(EngineError) -> Void)?
     private var openedStore: Store?
     lazy var host = HostFacts.read()
 

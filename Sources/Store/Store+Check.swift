@@ -3,33 +3,58 @@ import Glibc
 import Linux
 import OCI
 
+/// How a store is checked.
+public struct CheckOptions {
+    /// Rebuild what is damaged, and remove what nothing can rebuild.
+    public var repair = false
+    /// Read no content: only whether everything is there.
+    public var isQuick = false
+    /// Whether the container with this id runs: the files below it are not replaced then.
+    public var isRunning: (String) -> Bool = { _ in false }
+    /// Pulls an image again by what its registry calls it (`docker.io/library/x@sha256:…`). Called outside of transactions.
+    public var refetch: ((String) throws(StoreError) -> Void)?
+    public var cancellation: Cancellation?
+
+    public init(repair: Bool = false, cancellation: Cancellation? = nil) {
+        self.repair = repair
+        self.cancellation = cancellation
+    }
+}
+
 extension Store {
     /// Looks at every blob, layer and row, and repairs what can be repaired: what `system check` does.
     ///
-    /// Reads all content once. Other commands go on meanwhile. A repair rebuilds rows and documents from each other and
-    /// layers from their blobs, and removes only what is damaged and cannot be rebuilt; volumes are never touched.
+    /// Reads all content, and unpacks every layer once more to compare it. Other commands go on meanwhile. A repair rebuilds
+    /// rows and documents from each other and layers from their blobs, brings blobs in again from where they came, and removes
+    /// only what is damaged and cannot be had again; volumes are never touched.
     /// - Returns: every problem, also the repaired ones; empty for a good store.
     /// - Throws: `.cancelled`, `.system`, `.database`, when the check itself cannot go on.
-    public func check(repair: Bool = false, cancellation: Cancellation? = nil) throws(StoreError) -> [StoreProblem] {
-        let check = StoreCheck(self, repair: repair, cancellation: cancellation)
+    public func check(_ options: CheckOptions) throws(StoreError) -> [StoreProblem] {
+        let check = StoreCheck(self, options)
         try check.run()
         return check.problems
+    }
+
+    public func check(repair: Bool = false, cancellation: Cancellation? = nil) throws(StoreError) -> [StoreProblem] {
+        try check(CheckOptions(repair: repair, cancellation: cancellation))
     }
 }
 
 /// One run over a store.
 final class StoreCheck {
     let store: Store
-    let repair: Bool
-    let cancellation: Cancellation?
+    let options: CheckOptions
+    var repair: Bool { options.repair }
+    var cancellation: Cancellation? { options.cancellation }
     var problems: [StoreProblem] = []
     /// Digests of blobs that are there as they should be.
     var goodBlobs: Set<String> = []
+    /// Where in `problems` is told of blobs that nothing here can give.
+    private var lostBlobs: [String: Int] = [:]
 
-    init(_ store: Store, repair: Bool, cancellation: Cancellation?) {
+    init(_ store: Store, _ options: CheckOptions) {
         self.store = store
-        self.repair = repair
-        self.cancellation = cancellation
+        self.options = options
     }
 
     /// In this order: what a step relies on was looked at before. Blobs need no rows; rows are rebuilt from blobs; layers are
@@ -45,6 +70,7 @@ final class StoreCheck {
         try checkBlobs()
         try checkImages()
         try checkLayers()
+        if !options.isQuick { try checkContent() }
         try checkVolumes()
         try checkIndex()
         try checkGarbage()
@@ -90,6 +116,7 @@ final class StoreCheck {
         for text in try store.database.texts("SELECT DISTINCT digest FROM image_blobs ORDER BY 1") {
             try stop()
             guard let cause = try damage(ofBlob: text) else {
+                // Good as far as it was looked at.
                 goodBlobs.insert(text)
                 continue
             }
@@ -102,10 +129,51 @@ final class StoreCheck {
                 store.emptyTrash()
             } else {
                 isNamed = try store.isBlobNamed(text)
-                if try documents(text).isEmpty { problem.fix = StoreProblem.loadAgain }
+                let origins = options.refetch == nil ? [] : try origins(ofBlob: text)
+                if origins.isEmpty, try documents(text).isEmpty { problem.fix = StoreProblem.loadAgain }
             }
             // Not named any more: its image was removed while this looked.
-            if isNamed { problems.append(problem) }
+            if !isNamed { continue }
+            if problem.outcome != .repaired { lostBlobs[text] = problems.count }
+            problems.append(problem)
+        }
+        try refetchLostBlobs()
+    }
+
+    /// What registries call the images that have a blob.
+    private func origins(ofBlob text: String) throws(StoreError) -> [String] {
+        try store.database.texts(
+            """
+            SELECT reference FROM repo_digests JOIN image_blobs ON image_blobs.image_id=repo_digests.image_id
+            WHERE digest=? ORDER BY 1
+            """, [.text(text)])
+    }
+
+    /// Brings blobs back that nothing here can give, from the registries their images came from.
+    private func refetchLostBlobs() throws(StoreError) {
+        guard repair, let refetch = options.refetch else { return }
+        var tried: [String: String] = [:]
+        for (blob, place) in lostBlobs.sorted(by: { $0.value < $1.value }) {
+            for origin in try origins(ofBlob: blob) {
+                try stop()
+                if tried[origin] == nil {
+                    do throws(StoreError) {
+                        try refetch(origin)
+                        tried[origin] = ""
+                    } catch {
+                        if error.code == .cancelled { throw error }
+                        tried[origin] = "\(error)"
+                    }
+                }
+                if try damage(ofBlob: blob) == nil {
+                    goodBlobs.insert(blob)
+                    problems[place].cause += "; pulled again as \(origin)"
+                    problems[place].outcome = .repaired
+                    problems[place].fix = ""
+                    break
+                }
+                if let failure = tried[origin], !failure.isEmpty { problems[place].cause += "; \(failure)" }
+            }
         }
     }
 
@@ -119,6 +187,7 @@ final class StoreCheck {
             if StoreCheck.saysNothing(error.errno) { throw StoreError(error) }
             return error.errno == .noEntry ? "it is missing" : error.description
         }
+        if options.isQuick { return nil }
         var hash = SHA256()
         do throws(ArchiveError) {
             let lender = BufferedLender(FileReader(file.fd, offset: 0, length: nil, name: text))
@@ -217,7 +286,8 @@ final class StoreCheck {
     private func checkGarbage() throws(StoreError) {
         var paths: [String] = []
         // Content that a command brings in just now has no name yet; then the next check sees what is left.
-        if let content = try store.contentLock(.exclusive, wait: false) {
+        // Nor can anything be known, or done, where the store cannot be written.
+        if !store.database.lockIsMissing, let content = try store.contentLock(.exclusive, wait: false) {
             defer { withExtendedLifetime(content) {} }
             let garbage = try store.database.transaction(.volatile) { () throws(StoreError) in try store.findGarbage() }
             paths = garbage.layerRows.map { Store.Directory.layers + "/" + hexPart($0) } + garbage.paths

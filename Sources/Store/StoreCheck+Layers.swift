@@ -56,7 +56,7 @@ extension StoreCheck {
     }
 
     /// - Throws: when it cannot be told: nothing may be removed by that.
-    private func isThere(_ chainID: Digest) throws(StoreError) -> Bool {
+    func isThere(_ chainID: Digest) throws(StoreError) -> Bool {
         do throws(SystemError) {
             return try store.root.fd.status(of: Store.layerPath(chainID) + "/fs").st_mode & 0o170000 == 0o040000
         } catch {
@@ -65,7 +65,7 @@ extension StoreCheck {
         }
     }
 
-    private func isKnown(_ chainID: String) throws(StoreError) -> Bool {
+    func isKnown(_ chainID: String) throws(StoreError) -> Bool {
         try store.database.firstInteger("SELECT 1 FROM layers WHERE chain_id=?", [.text(chainID)]) != nil
     }
 
@@ -75,7 +75,7 @@ extension StoreCheck {
         return try !users(of: chainID, "containers").isEmpty
     }
 
-    private func users(of chainID: String, _ table: String) throws(StoreError) -> [String] {
+    func users(of chainID: String, _ table: String) throws(StoreError) -> [String] {
         let values: [Value] = [.text(chainID)]
         if table == "images" {
             return try store.database.texts(

@@ -11,6 +11,8 @@ public struct StoreProblem: Sendable, Hashable, CustomStringConvertible {
         public static let blob = Kind(rawValue: "blob")
         public static let layer = Kind(rawValue: "layer")
         public static let volume = Kind(rawValue: "volume")
+        /// What could not be looked at; nothing is known to be wrong with it.
+        public static let unchecked = Kind(rawValue: "unchecked")
         /// `index.json`, by which other tools read the store.
         public static let index = Kind(rawValue: "index")
         /// What a killed command left behind; the next writer clears it away too.

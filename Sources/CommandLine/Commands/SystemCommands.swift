@@ -78,7 +78,8 @@ struct SystemCheckCommand {
     func run() throws(CommandError) -> Int32 {
         if let status = try session.delegated(telling: session.engine.outsideFacts()) { return status }
         let repair = session.arguments.bool("repair")
-        let findings = try engine { () throws(EngineError) in try session.engine.findings(repair: repair) }
+        let quick = session.arguments.bool("quick")
+        let findings = try engine { () throws(EngineError) in try session.engine.findings(repair: repair, quick: quick) }
         let format = session.arguments.string("format")
         if !format.isEmpty {
             let object = JSONValue.array(

@@ -146,12 +146,14 @@ public struct Finding: Sendable {
 extension Engine {
     /// Looks at the host and at the store, and clears away what killed commands left.
     ///
-    /// - Parameter repair: also rebuild what is damaged in the store.
-    public func findings(repair: Bool = false) throws(EngineError) -> [Finding] {
+    /// - Parameters:
+    ///   - repair: also rebuild what is damaged in the store.
+    ///   - quick: read no content.
+    public func findings(repair: Bool = false, quick: Bool = false) throws(EngineError) -> [Finding] {
         var findings = [kernelFinding(), cgroupFinding(), runtimeFinding()]
         if host.isRootless { findings.append(identityFinding()) }
         findings.append(Finding("overlay", present: "overlay", fix: "sudo modprobe overlay"))
-        findings += try storeFindings(repair: repair)
+        findings += try storeFindings(repair: repair, quick: quick)
         return findings
     }
 
@@ -208,7 +210,7 @@ extension Engine {
         }
     }
 
-    private func storeFindings(repair: Bool) throws(EngineError) -> [Finding] {
+    private func storeFindings(repair: Bool, quick: Bool) throws(EngineError) -> [Finding] {
         guard hasStore else { return [Finding("store", good: "none yet at \(roots.store)")] }
         // Looking at all containers clears away those that ended with --rm and nobody waited for.
         let views = try containers()
@@ -221,7 +223,21 @@ extension Engine {
         }
         sweepRunDirectory()
         let store = try self.store()
-        let problems = try stored { () throws(StoreError) in try store.check(repair: repair) }
+        var options = CheckOptions(repair: repair)
+        options.isQuick = quick
+        let alive = Set(views.filter { $0.isAlive || $0.observation.status == .restarting }.map(\.id))
+        options.isRunning = { alive.contains($0) }
+        if let repull {
+            options.refetch = { (text) throws(StoreError) in
+                guard let digest = (try? Reference.parse(text))?.digest else { return }
+                do throws(EngineError) {
+                    try repull(text, digest)
+                } catch {
+                    throw StoreError(.system, "pull", text, cause: error.description)
+                }
+            }
+        }
+        let problems = try stored { () throws(StoreError) in try store.check(options) }
         return problems.map(Finding.init(problem:)) + [
             Finding("store", good: "\(views.count) containers, \(try images().count) images at \(roots.store)")
         ]
@@ -236,7 +252,7 @@ extension Finding {
         case .repaired: self.init(name, good: problem.cause + "; repaired")
         case .removed: self.init(name, bad: problem.cause + "; removed", fix: problem.fix)
         case .found:
-            let isDamage = problem.kind != .garbage && problem.kind != .index && problem.kind != .volume
+            let isDamage = problem.kind != .garbage && problem.kind != .index && problem.kind != .volume && problem.kind != .unchecked
             self.init(name, bad: problem.cause, fix: problem.fix, fatal: isDamage)
         }
     }
