@@ -15,6 +15,7 @@ extension Engine {
     ) throws(EngineError) -> String {
         // Everything that was typed is checked before a byte is read.
         let config = try ImageChanges(changes).config
+        _ = try Configuration.load()
         var reference: Reference?
         if let name {
             do throws(OCIError) { reference = try Reference.parse(name).withDefaultTag } catch {
@@ -31,7 +32,9 @@ extension Engine {
             if let path { return SharedFD(try FD.cwd.open(path, .readOnly)) }
             return SharedFD(try FD.standardInput.duplicate())
         }
-        return try stored { () throws(StoreError) in try store.importRootFileSystem(from: file.fd, request).id }
+        let id = try stored { () throws(StoreError) in try store.importRootFileSystem(from: file.fd, request).id }
+        try collectImages(keeping: [id])
+        return id
     }
 
     /// Writes images to a file or directory, or to standard output when `path` is nil.

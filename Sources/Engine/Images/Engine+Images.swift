@@ -106,11 +106,15 @@ extension Engine {
     /// - Parameter path: nil reads standard input.
     public func load(path: String?, platform: String) throws(EngineError) -> [LoadedImage] {
         let options = LoadOptions(platform: try self.platform(platform))
+        // A mistake in it is told before a byte is read.
+        _ = try Configuration.load()
         let store = try self.store()
-        return try stored { () throws(StoreError) in
+        let loaded = try stored { () throws(StoreError) in
             if let path { return try store.load(path: path, options: options) }
             return try store.load(from: .standardInput, options: options)
         }
+        try collectImages(keeping: Set(loaded.map(\.id)))
+        return loaded
     }
 
     func platform(_ text: String) throws(EngineError) -> Platform? {

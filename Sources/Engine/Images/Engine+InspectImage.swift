@@ -50,15 +50,15 @@ extension Engine {
         do throws(OCIError) { return try Reference.parse(name).familiar } catch { return name }
     }
 
+    /// What registries call the image; for repositories that no registry was asked about, by the manifest's own digest.
     private static func repositoryDigests(_ record: ImageRecord) -> [String] {
-        var result: [String] = []
+        let known = record.digests.map { familiarName($0.reference) }
+        var result = known
         for name in record.names {
-            do throws(OCIError) {
-                let text = try Reference.parse(name).familiarName + "@" + record.manifestDigest
-                if !result.contains(text) { result.append(text) }
-            } catch {
-                continue
-            }
+            guard let repository = (try? Reference.parse(name))?.familiarName else { continue }
+            if known.contains(where: { $0.hasPrefix(repository + "@") }) { continue }
+            let text = repository + "@" + record.manifestDigest
+            if !result.contains(text) { result.append(text) }
         }
         return result
     }

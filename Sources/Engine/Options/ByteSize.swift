@@ -46,9 +46,14 @@ public enum ByteSize {
         return 1 << (10 * Int64(power + 1))
     }
 
-    /// Docker's human form with decimal units and up to four digits: `4.26MB`, `0B`, `77.8kB`.
+    /// Docker's human form with decimal units and up to three digits: `4.26MB`, `0B`, `77.8kB`.
     public static func decimal(_ bytes: Int64) -> String {
         human(bytes, base: 1000, ["B", "kB", "MB", "GB", "TB", "PB"])
+    }
+
+    /// As ``decimal(_:)`` with up to four digits, where Docker counts what is on disk: `4.263MB`.
+    public static func decimalOnDisk(_ bytes: Int64) -> String {
+        human(bytes, base: 1000, ["B", "kB", "MB", "GB", "TB", "PB"], digits: 4)
     }
 
     /// Docker's human form with binary units: `64MiB`, `1.5GiB`.
@@ -56,19 +61,19 @@ public enum ByteSize {
         human(bytes, base: 1024, ["B", "KiB", "MiB", "GiB", "TiB", "PiB"])
     }
 
-    private static func human(_ bytes: Int64, base: Double, _ units: [String]) -> String {
+    private static func human(_ bytes: Int64, base: Double, _ units: [String], digits: Int? = nil) -> String {
         var value = Double(bytes)
         var unit = 0
         while value >= base, unit < units.count - 1 {
             value /= base
             unit += 1
         }
-        return significant(value, binary: base == 1024) + units[unit]
+        return significant(value, digits: digits ?? (base == 1024 ? 4 : 3)) + units[unit]
     }
 
     /// Decimal sizes have three significant digits, binary ones four (Go's `%.3g` and `%.4g` in go-units).
-    private static func significant(_ value: Double, binary: Bool) -> String {
-        var decimals = binary ? 3 : 2
+    private static func significant(_ value: Double, digits: Int) -> String {
+        var decimals = digits - 1
         if value >= 10 { decimals -= 1 }
         if value >= 100 { decimals -= 1 }
         if value >= 1000 { decimals -= 1 }

@@ -1,0 +1,99 @@
+import Glibc
+import Linux
+
+/// The engine's own settings: `/etc/berth/berth.conf`, and over it `$XDG_CONFIG_HOME/berth/berth.conf`.
+///
+/// Sections in brackets, one `name = value` a line, texts in double quotes, comments behind `#`. What is not known is refused:
+/// a spelling mistake must not switch a limit off.
+public struct Configuration: Sendable, Equatable {
+    /// `[store] max_size`: above it, unused images are removed after new ones came; nil: no limit.
+    public var maximumStoreSize: Int64?
+
+    public init() {}
+
+    /// Reads what is there; files that are missing say nothing.
+    ///
+    /// - Throws: `.invalid` with file and line.
+    public static func load() throws(EngineError) -> Configuration {
+        var configuration = Configuration()
+        for path in paths {
+            let text: String
+            do throws(SystemError) {
+                text = try FD.cwd.readText(path)
+            } catch {
+                if error.errno == .noEntry || error.errno == .notDirectory { continue }
+                throw EngineError("read configuration", path, error)
+            }
+            try configuration.read(text, from: path)
+        }
+        return configuration
+    }
+
+    private static var paths: [String] {
+        var paths = ["/etc/berth/berth.conf"]
+        if let base = environmentVariable("XDG_CONFIG_HOME"), base.hasPrefix("/") {
+            paths.append(base + "/berth/berth.conf")
+        } else if let home = environmentVariable("HOME"), home.hasPrefix("/") {
+            paths.append(home + "/.config/berth/berth.conf")
+        }
+        return paths
+    }
+
+    /// - Parameter path: for messages.
+    mutating func read(_ text: String, from path: String) throws(EngineError) {
+        var section = ""
+        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            let line = Self.trimmed(line)
+            if line.isEmpty || line.hasPrefix("#") { continue }
+            func refuse(_ cause: String) -> EngineError { .invalid("\(path):\(index + 1): \(cause)") }
+            if line.hasPrefix("[") {
+                guard let end = line.firstIndex(of: "]"), Self.isComment(line[line.index(after: end)...]) else {
+                    throw refuse("a section is [name]")
+                }
+                section = String(Self.trimmed(line[line.index(after: line.startIndex)..<end]))
+                guard section == "store" else { throw refuse("unknown section [\(section)]; known: [store]") }
+                continue
+            }
+            guard let mark = line.firstIndex(of: "=") else { throw refuse("expected name = value") }
+            let name = Self.trimmed(line[..<mark])
+            guard let value = Self.value(Self.trimmed(line[line.index(after: mark)...])) else {
+                throw refuse("the value of \(name) is neither a number nor a text in double quotes")
+            }
+            guard section == "store", name == "max_size" else {
+                throw refuse(
+                    "unknown setting \"\(name)\"\(section.isEmpty ? " outside of a section" : " in [\(section)]; known: max_size")")
+            }
+            do throws(EngineError) {
+                maximumStoreSize = try ByteSize.parse(value)
+            } catch {
+                throw refuse("max_size: \(error.description); write it as \"20GB\"")
+            }
+        }
+    }
+
+    /// A number, or what stands between double quotes; a comment may follow.
+    private static func value(_ text: Substring) -> String? {
+        if text.hasPrefix("\"") {
+            let rest = text.dropFirst()
+            guard let end = rest.firstIndex(of: "\""), isComment(rest[rest.index(after: end)...]) else { return nil }
+            return rest[..<end].contains("\\") ? nil : String(rest[..<end])
+        }
+        let word = text.prefix { $0 != "#" && $0 != " " && $0 != "\t" }
+        guard !word.isEmpty, word.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 || $0 == UInt8(ascii: "_") }),
+            isComment(text[word.endIndex...])
+        else { return nil }
+        return String(word.filter { $0 != "_" })
+    }
+
+    private static func isComment(_ text: Substring) -> Bool {
+        let rest = trimmed(text)
+        return rest.isEmpty || rest.hasPrefix("#")
+    }
+
+    private static func trimmed(_ text: Substring) -> Substring {
+        var text = text
+        while let first = text.first, first == " " || first == "\t" || first == "\r" { text.removeFirst() }
+        while let last = text.last, last == " " || last == "\t" || last == "\r" { text.removeLast() }
+        return text
+    }
+}
