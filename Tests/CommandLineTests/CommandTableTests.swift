@@ -41,7 +41,11 @@ enum Table {
         ("load", .load), ("image load", .load), ("import f", .import), ("image import f n", .import),
         ("save i", .save), ("image save i", .save), ("tag a b", .tag), ("image tag a b", .tag), ("rmi i", .rmi),
         ("image rm i", .rmi), ("image remove i", .rmi), ("version", .version), ("info", .info), ("system info", .info),
-        ("system check", .systemCheck), ("registry serve", .registryServe),
+        ("system check", .systemCheck), ("registry serve", .registryServe), ("history i", .history),
+        ("image history i", .history), ("untag i n", .untag), ("image untag i", .untag), ("image exists i", .imageExists),
+        ("image prune -af", .imagePrune), ("container prune", .containerPrune), ("volume prune", .volumePrune),
+        ("system prune", .systemPrune), ("system df", .systemUsage), ("rmi -a", .rmi), ("pull i", .pull),
+        ("image pull i", .pull), ("push i", .push), ("image push i", .push), ("login h", .login), ("logout h", .logout),
     ]
 
     @Test(arguments: spellings) func reaches(_ line: String, _ verb: Verb) throws {

@@ -86,7 +86,7 @@ import Testing
         ("run --add-host a:b img", "not supported yet: --add-host"), ("create --dns x img", "not supported yet: --dns"),
         ("run --health-cmd x --replace img", "not supported yet: --health-cmd, --replace"),
         ("--host x ps", "not supported yet: --host"), ("rm --link x", "not supported yet: --link"),
-        ("images --tree", "not supported yet: --tree"), ("start --checkpoint x y", "not supported yet: --checkpoint"),
+        ("image prune --external", "not supported yet: --external"), ("start --checkpoint x y", "not supported yet: --checkpoint"),
     ]) func refusesByName(_ line: String, _ sentence: String) throws {
         #expect(try #require(Table.failure(line)).cause == "berth: " + sentence)
     }

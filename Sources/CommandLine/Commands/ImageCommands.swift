@@ -4,79 +4,6 @@ import JSON
 import Linux
 import OCI
 
-/// `berth images`
-struct ImagesCommand {
-    let session: Session
-    private var arguments: ParsedArguments { session.arguments }
-    init(_ session: Session) { self.session = session }
-
-    func run() throws(CommandError) -> Int32 {
-        let filter = try ImageFilter(arguments.pairs("filter"))
-        let pattern = arguments.positionals.first
-        let all = try engine { () throws(EngineError) in try session.engine.imageRows() }
-        let accepts = try engine { () throws(EngineError) in try filter.resolved(session.engine) }
-        let rows = all.filter { accepts($0) && (pattern.map($0.matches) ?? true) }
-        let full = arguments.bool("no-trunc")
-        let format = arguments.string("format")
-        if arguments.bool("quiet"), format.isEmpty {
-            var seen: Set<String> = []
-            for row in rows where seen.insert(row.id).inserted { session.print(full ? row.id : row.shortID) }
-            return 0
-        }
-        let now = wallClockNanoseconds()
-        if format.isEmpty || format == "table" {
-            printTable(rows, full, now)
-            return 0
-        }
-        let template = try Template(format)
-        var table = TextTable(heading: template.isTable ? try template.heading(Self.heading).columns : nil)
-        for row in rows {
-            let line = try template.render(object(row, full, now), of: "*formatter.imageContext")
-            if template.isTable {
-                table.add(line.columns)
-            } else {
-                session.print(line)
-            }
-        }
-        if template.isTable { session.printRaw(table.render()) }
-        return 0
-    }
-
-    private func printTable(_ rows: [ImageRow], _ full: Bool, _ now: Int64) {
-        let digests = arguments.bool("digests")
-        var table = TextTable(
-            heading: ["REPOSITORY", "TAG"] + (digests ? ["DIGEST"] : []) + ["IMAGE ID", "CREATED", "SIZE"])
-        for row in rows {
-            table.add(
-                [row.repository, row.tag] + (digests ? [row.digest] : []) + [
-                    full ? row.id : row.shortID, HumanTime.ago(row.created, now: now), ByteSize.decimal(row.size),
-                ])
-        }
-        session.printRaw(table.render())
-    }
-
-    private static func heading(_ field: String) -> String {
-        switch field {
-        case "ID": "IMAGE ID"
-        case "CreatedSince": "CREATED"
-        case "CreatedAt": "CREATED AT"
-        default: field.uppercased()
-        }
-    }
-
-    private func object(_ row: ImageRow, _ full: Bool, _ now: Int64) -> JSONValue {
-        let values: [(String, String)] = [
-            ("Containers", "N/A"), ("CreatedAt", HumanTime.local(row.created)),
-            ("CreatedSince", HumanTime.ago(row.created, now: now)), ("Digest", row.digest),
-            ("ID", full ? row.id : row.shortID),
-            ("Repository", row.repository), ("SharedSize", "N/A"), ("Size", ByteSize.decimal(row.size)),
-            ("Tag", row.tag),
-            ("UniqueSize", "N/A"), ("VirtualSize", ByteSize.decimal(row.size)),
-        ]
-        return .object(values.map { JSONValue.Member(key: $0.0, value: .string($0.1)) })
-    }
-}
-
 /// `berth load`
 struct LoadCommand {
     let session: Session
@@ -177,11 +104,53 @@ struct RemoveImagesCommand {
     init(_ session: Session) { self.session = session }
 
     func run() throws(CommandError) -> Int32 {
+        let arguments = session.arguments
+        let all = arguments.bool("all")
+        var names = arguments.positionals
         if let status = try session.delegated() { return status }
-        let force = session.arguments.bool("force")
-        return session.forEach(session.arguments.positionals) { (name) throws(EngineError) in
-            let lines = try session.engine.removeImage(name, force: force)
-            return lines.joined(separator: "\n")
+        let force = arguments.bool("force")
+        let platforms = arguments.strings("platform")
+        if all { names = try engine { () throws(EngineError) in try session.engine.images() }.map(\.id) }
+        return session.forEach(names) { (name) throws(EngineError) in
+            do throws(EngineError) {
+                // By its id an image of several names goes only by force; whoever says all means those too.
+                let lines =
+                    all && !force
+                    ? try session.engine.removeWithAllNames(name)
+                    : try session.engine.removeImage(name, force: force, platforms: platforms)
+                return lines.joined(separator: "\n")
+            } catch {
+                if error.code == .notFound, arguments.bool("ignore") || all { return nil }
+                throw error
+            }
+        }
+    }
+}
+
+/// `berth untag`
+struct UntagCommand {
+    let session: Session
+    init(_ session: Session) { self.session = session }
+
+    func run() throws(CommandError) -> Int32 {
+        let names = session.arguments.positionals
+        try engine { () throws(EngineError) in try session.engine.untag(names.first ?? "", Array(names.dropFirst())) }
+        return 0
+    }
+}
+
+/// `berth image exists`: the answer is the exit status.
+struct ImageExistsCommand {
+    let session: Session
+    init(_ session: Session) { self.session = session }
+
+    func run() throws(CommandError) -> Int32 {
+        do throws(EngineError) {
+            _ = try session.engine.image(session.arguments.positionals.first ?? "")
+            return 0
+        } catch {
+            if error.code == .notFound { return 1 }
+            throw CommandError(error.description, status: 125)
         }
     }
 }

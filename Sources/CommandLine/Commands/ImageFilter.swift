@@ -1,10 +1,12 @@
 import Engine
 import Linux
 
-/// `--filter` of `images`: values of one key are alternatives for `reference`, and all have to hold otherwise.
+/// `--filter` of `images`, with the keys of docker and podman: several of `reference` or `id` are alternatives, all others
+/// have to hold together.
 struct ImageFilter {
     private var values: [(key: String, value: String)] = []
     private var references: [String] = []
+    private var ids: [String] = []
 
     init(_ pairs: [(key: String, value: String)]) throws(CommandError) {
         for (key, value) in pairs {
@@ -12,13 +14,16 @@ struct ImageFilter {
             case "reference":
                 references.append(value)
                 continue
-            case "dangling":
-                guard ["true", "false", "1", "0"].contains(value) else { throw .invalid("invalid filter 'dangling=\(value)'") }
+            case "id":
+                ids.append(value)
+                continue
+            case "dangling", "intermediate", "manifest", "readonly", "containers":
+                guard ["true", "false", "1", "0"].contains(value) else { throw .invalid("invalid filter '\(key)=\(value)'") }
             case "until":
                 guard Self.time(value) != nil else {
                     throw .invalid("invalid filter 'until=\(value)': neither a time (2026-01-02T03:04:05Z) nor a duration (10m)")
                 }
-            case "label", "before", "since": break
+            case "label", "before", "since", "after", "digest": break
             default: throw .invalid("invalid filter '\(key)'")
             }
             values.append((key, value))
@@ -34,11 +39,22 @@ struct ImageFilter {
             let references = self.references
             tests.append { row in references.contains { row.matches($0) } }
         }
+        if !ids.isEmpty {
+            let ids = self.ids.map { $0.hasPrefix("sha256:") ? $0 : "sha256:" + $0 }
+            tests.append { row in ids.contains { row.id.hasPrefix($0) } }
+        }
         for (key, value) in values {
+            let wanted = value == "true" || value == "1"
             switch key {
-            case "dangling":
-                let wanted = value == "true" || value == "1"
-                tests.append { $0.isDangling == wanted }
+            case "dangling": tests.append { $0.isDangling == wanted }
+            // No image here is a step of another, a list of images, or in a store that cannot be written.
+            case "intermediate", "manifest", "readonly": tests.append { _ in !wanted }
+            case "containers":
+                let ids = try engine.imagesInUse()
+                tests.append { ids.contains($0.id) == wanted }
+            case "digest":
+                let ids = try engine.images(withDigest: value)
+                tests.append { ids.contains($0.id) }
             case "label":
                 let ids = try engine.images(labelled: value)
                 tests.append { ids.contains($0.id) }

@@ -41,6 +41,21 @@ enum HumanTime {
             + "\(sign)\(two(Int32(abs(offset) / 60)))\(two(Int32(abs(offset) % 60))) \(zone)"
     }
 
+    /// `2026-01-02T03:04:05+01:00` in the local zone, `Z` for UTC, as Go writes RFC 3339.
+    static func rfc3339(_ nanoseconds: Int64) -> String {
+        var time = time_t(nanoseconds / 1_000_000_000)
+        var parts = tm()
+        localtime_r(&time, &parts)
+        let offset = parts.tm_gmtoff / 60
+        let zone =
+            offset == 0
+            ? "Z" : "\(offset < 0 ? "-" : "+")\(two(Int32(abs(offset) / 60))):\(two(Int32(abs(offset) % 60)))"
+        var year = "\(Int(parts.tm_year) + 1900)"
+        while year.utf8.count < 4 { year = "0" + year }
+        return "\(year)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))T"
+            + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))\(zone)"
+    }
+
     private static func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
 
     /// A point in time from a person: RFC 3339, a date, Unix seconds, or a span before now (`10m`).

@@ -5,9 +5,7 @@ extension CommandTable {
         Command(
             name, aliases: aliases, spellings: ["image ls", "image list", "images"],
             operands: "[REPOSITORY[:TAG]]", summary: "List images", arity: .atMost(1), completion: [.names(.images)],
-            flags: ImageFlags.images,
-            unsupported: { Flag.unsupported(values: "sort", switches: "history noheading/n tree") },
-            run: action(.images))
+            flags: ImageFlags.images, run: action(.images))
     }
 
     var load: Command {
@@ -47,8 +45,8 @@ extension CommandTable {
     func rmi(_ name: String, aliases: [String] = []) -> Command {
         Command(
             name, aliases: aliases, spellings: ["image rm", "image remove", "rmi"], operands: "IMAGE [IMAGE...]",
-            summary: "Remove images", arity: .atLeast(1), completion: [.names(.images)], flags: ImageFlags.rmi,
-            unsupported: { Flag.unsupported(switches: "all/a ignore/i") }, run: action(.rmi))
+            summary: "Remove images", arity: .someUnless(flag: "all"), completion: [.names(.images)],
+            flags: ImageFlags.rmi, run: action(.rmi))
     }
 
     var inspectImage: Command {
@@ -77,8 +75,9 @@ extension CommandTable {
             flags: {
                 [
                     ContainerFlags.format(table: false, short: nil),
-                    .bool("repair", nil, "Rebuild what is damaged, and remove images of which nothing is left to rebuild"),
+                    .bool("quick", "q", "Look only whether everything is there, not at its content"),
+                    .bool("repair", "r", "Rebuild what is damaged, and remove images of which nothing is left to rebuild"),
                 ]
-            }, unsupported: { Flag.unsupported(values: "max/m", switches: "force/f quick/q") }, run: action(.systemCheck))
+            }, unsupported: { Flag.unsupported(values: "max/m", switches: "force/f") }, run: action(.systemCheck))
     }
 }

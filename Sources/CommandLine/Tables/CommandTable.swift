@@ -39,18 +39,18 @@ struct CommandTable: Sendable {
             run.grouped(.common), exec.grouped(.common), ps("ps").grouped(.common),
             images("images").grouped(.common), pull.grouped(.common), push.grouped(.common), version.grouped(.common),
             info("info").grouped(.common),
-            container, image, registry, system,
-            attach, create, `import`, inspect, kill, load, login, logout, logs, pause, rename, restart, rm("rm"),
+            container, image, registry, system, volume,
+            attach, create, history, `import`, inspect, kill, load, login, logout, logs, pause, rename, restart, rm("rm"),
             rmi("rmi"), save,
-            start, stop, tag, top, unpause, wait,
+            start, stop, tag, top, unpause, untag, wait,
         ]
     }
 
     private var container: Command {
         .group("container", summary: "Manage containers") {
             [
-                attach, create, exec, inspectContainer, kill, logs, ps("ls", aliases: ["list", "ps"]), pause, rename,
-                restart, rm("rm", aliases: ["remove"]), run, start, stop, top, unpause, wait,
+                attach, create, exec, inspectContainer, kill, logs, ps("ls", aliases: ["list", "ps"]), pause,
+                containerPrune, rename, restart, rm("rm", aliases: ["remove"]), run, start, stop, top, unpause, wait,
             ]
         }
     }
@@ -58,16 +58,20 @@ struct CommandTable: Sendable {
     private var image: Command {
         .group("image", summary: "Manage images") {
             [
-                `import`, inspectImage, load, images("ls", aliases: ["list"]), pull, push, rmi("rm", aliases: ["remove"]),
-                save, tag,
+                imageExists, history, `import`, inspectImage, load, images("ls", aliases: ["list"]), imagePrune, pull, push,
+                rmi("rm", aliases: ["remove"]), save, tag, untag,
             ]
         }
     }
 
     private var system: Command {
         .group("system", summary: "Look at the engine and its host") {
-            [info("info"), systemCheck]
+            [info("info"), systemCheck, systemUsage, systemPrune]
         }
+    }
+
+    private var volume: Command {
+        .group("volume", summary: "Manage volumes") { [volumePrune] }
     }
 
     func action(_ verb: Verb) -> Command.Action {

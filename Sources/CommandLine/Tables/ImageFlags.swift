@@ -8,9 +8,66 @@ enum ImageFlags {
             .bool("digests", nil, "Show digests"),
             .list("filter", "f", "Show those that match name=value", value: "filter", check: ValueRules.filter),
             ContainerFlags.format(table: true, short: nil),
+            .bool("history", nil, "Show every name an image ever had"),
             .bool("no-trunc", nil, "Show IDs in full"),
+            .bool("noheading", "n", "Leave the heading of the table out"),
+            .bool("quiet", "q", "Show IDs only"),
+            .string(
+                "sort", nil, "Sort by created, id, repository, size or tag", default: "created",
+                completion: .values(sortKeys)
+            ) { text in
+                sortKeys.contains(text) ? nil : "must be one of created, id, repository, size, tag"
+            },
+            .bool("tree", nil, "Show what each image is made for below its names"),
+        ]
+    }
+
+    static let sortKeys = ["created", "id", "repository", "size", "tag"]
+
+    @Sendable static func history() -> [Flag] {
+        [
+            ContainerFlags.format(table: true, short: nil),
+            .bool("human", "H", "Show sizes and times for people, not as numbers", initially: true),
+            .bool("no-trunc", nil, "Show IDs and commands in full"),
+            platform("Platform the image has to be for"),
             .bool("quiet", "q", "Show IDs only"),
         ]
+    }
+
+    @Sendable static func imagePrune() -> [Flag] {
+        [
+            .bool("all", "a", "Remove those with a name too, where no container uses them"),
+            pruneFilter("until=10m, label=NAME[=value] or label!=NAME[=value]"), force(),
+        ]
+    }
+
+    @Sendable static func containerPrune() -> [Flag] {
+        [pruneFilter("until=10m, label=NAME[=value] or label!=NAME[=value]"), force()]
+    }
+
+    @Sendable static func volumePrune() -> [Flag] {
+        [
+            .bool("all", "a", "Remove those with a name too"), pruneFilter("label=NAME[=value] or label!=NAME[=value]"),
+            force(),
+        ]
+    }
+
+    @Sendable static func systemPrune() -> [Flag] {
+        [
+            .bool("all", "a", "Remove images with a name too, where no container uses them"),
+            pruneFilter("until=10m, label=NAME[=value] or label!=NAME[=value]"), force(),
+            .bool("volumes", nil, "Remove unnamed volumes that no container uses too"),
+        ]
+    }
+
+    private static func pruneFilter(_ forms: String) -> Flag {
+        .list("filter", nil, "Remove only what matches: \(forms)", value: "filter", check: ValueRules.filter)
+    }
+
+    private static func force() -> Flag { .bool("force", "f", "Do not ask") }
+
+    @Sendable static func usage() -> [Flag] {
+        [ContainerFlags.format(table: true, short: nil), .bool("verbose", "v", "Show every image, container and volume")]
     }
 
     @Sendable static func load() -> [Flag] {
@@ -48,7 +105,9 @@ enum ImageFlags {
 
     @Sendable static func rmi() -> [Flag] {
         [
+            .bool("all", "a", "Remove all images that no container uses"),
             .bool("force", "f", "Remove it although containers use it or it has other names"),
+            .bool("ignore", "i", "Pass over images that are not here"),
             .bool("no-prune", nil, "Keep parents that have no name"),
             .value("platform", nil, .stringSlice, "Platforms to remove, as os[/arch[/variant]]"),
         ]

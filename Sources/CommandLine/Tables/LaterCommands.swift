@@ -4,15 +4,16 @@ enum LaterCommands {
     static let spellings: Set<String> = Set(
         (top.split(whereSeparator: { $0 == " " || $0 == "\n" }).map(String.init)
             + below(
-                "container", "checkpoint cleanup clone commit cp diff exists export mount port prune restore runlabel stats unmount update")
-            + below("image", "build diff exists history mount prune scp search sign tree trust unmount untag")
+                "container", "checkpoint cleanup clone commit cp diff exists export mount port restore runlabel stats unmount update")
+            + below("image", "build diff mount scp search sign tree trust unmount")
             + below(
-                "system", "connection df dial-stdio events hyperv-prep migrate prune renumber reset service")))
+                "system", "connection dial-stdio events hyperv-prep migrate renumber reset service")
+            + below("volume", "create exists export import inspect list ls mount reload remove rm unmount update")))
 
     private static let top = """
         artifact auto-update build builder buildx checkpoint commit compose config context cp dial-stdio diff events
-        export farm generate healthcheck history init kube machine manifest mount network node plugin pod
-        port quadlet search secret service stack stats swarm trust unmount unshare untag update volume
+        export farm generate healthcheck init kube machine manifest mount network node plugin pod
+        port quadlet search secret service stack stats swarm trust unmount unshare update
         """
 
     private static func below(_ group: String, _ names: String) -> [String] {

@@ -5,6 +5,8 @@ enum Verb: String, Sendable, CaseIterable {
     case inspect, inspectContainer, inspectImage
     case images, load, `import`, save, tag, rmi
     case pull, push, login, logout
+    case history, untag, imageExists
+    case imagePrune, containerPrune, volumePrune, systemPrune, systemUsage
     case version, info, systemCheck
     case registryServe
 }

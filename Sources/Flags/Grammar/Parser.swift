@@ -80,7 +80,7 @@ struct Parser {
                 code: .notSupported, operation: path.joined(separator: " "), object: first,
                 cause: "\(program.root.name): not supported yet: \(refused.joined(separator: ", "))")
         }
-        if let complaint = command.arity.complaint(count: positionals.count) {
+        if let complaint = command.arity.given(occurrences.map(\.name)).complaint(count: positionals.count) {
             let spelled = path.joined(separator: " ")
             throw FlagError(
                 code: .wrongArity, operation: spelled, object: positionals.last ?? "",

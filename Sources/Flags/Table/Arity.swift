@@ -4,8 +4,16 @@ public enum Arity: Sendable, Equatable {
     case none
     case exactly(Int)
     case atLeast(Int)
+    /// None with this flag, which means all there are; otherwise at least one.
+    case someUnless(flag: String)
     case atMost(Int)
     case range(Int, Int)
+
+    /// The same where the command's flags are known.
+    func given(_ flags: some Sequence<String>) -> Arity {
+        guard case .someUnless(let flag) = self else { return self }
+        return flags.contains(flag) ? .none : .atLeast(1)
+    }
 
     /// The complaint for `count` operands, without the command's name, or nil when the count is accepted.
     func complaint(count: Int) -> String? {
@@ -16,6 +24,8 @@ public enum Arity: Sendable, Equatable {
             return count == 0 ? nil : "accepts no arguments"
         case .exactly(let wanted):
             return count == wanted ? nil : "requires \(wanted) \(Arity.noun(wanted))"
+        case .someUnless:
+            return nil
         case .atLeast(let least):
             return count >= least ? nil : "requires at least \(least) \(Arity.noun(least))"
         case .atMost(let most):

@@ -77,7 +77,7 @@ def test_refusals_of_flags(root_berth, words, pattern):
         (["container", "commit", "x"], 125, "not supported yet: berth container commit"), (["network", "ls"], 125, "not supported yet: berth network"),
         (["volume", "ls"], 125, "not supported yet"), (["build", "."], 125, "not supported yet"), (["pull", "x"], 125, "not supported yet"),
         (["cp", "a", "b"], 125, "not supported yet"), (["stats"], 125, "not supported yet"), (["compose", "up"], 125, "not supported yet"),
-        (["system", "prune"], 125, "not supported yet"), (["image", "prune"], 125, "not supported yet"), (["help", "nosuch"], 1, "unknown help topic"),
+        (["system", "reset"], 125, "not supported yet"), (["network", "prune"], 125, "not supported yet"), (["help", "nosuch"], 1, "unknown help topic"),
     ],
 )  # fmt: skip
 def test_refusals_of_commands(root_berth, words, code, pattern):

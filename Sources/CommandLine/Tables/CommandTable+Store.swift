@@ -1,0 +1,57 @@
+import Flags
+
+/// Commands about what is in the store and what it takes.
+extension CommandTable {
+    var history: Command {
+        Command(
+            "history", spellings: ["image history", "history"], operands: "IMAGE", summary: "Show how an image was made",
+            arity: .exactly(1), completion: [.names(.images)], flags: ImageFlags.history, run: action(.history))
+    }
+
+    var untag: Command {
+        Command(
+            "untag", spellings: ["image untag", "untag"], operands: "IMAGE [NAME...]",
+            summary: "Take names from an image and keep the image",
+            details: "Takes all names when none is given. An image without names stays until rmi or prune removes it.", arity: .atLeast(1),
+            completion: [.names(.images)], run: action(.untag))
+    }
+
+    var imageExists: Command {
+        Command(
+            "exists", operands: "IMAGE", summary: "Say by the exit status whether an image is here",
+            details: "Ends with 0 when it is here, with 1 when it is not. Prints nothing.", arity: .exactly(1),
+            completion: [.names(.images)], run: action(.imageExists))
+    }
+
+    var imagePrune: Command {
+        Command(
+            "prune", summary: "Remove images that nobody uses",
+            examples: [Example("All images that no container was made from, without a question", "berth image prune -af")],
+            flags: ImageFlags.imagePrune, unsupported: { Flag.unsupported(switches: "build-cache external") },
+            run: action(.imagePrune))
+    }
+
+    var containerPrune: Command {
+        Command(
+            "prune", summary: "Remove containers that do not run", flags: ImageFlags.containerPrune,
+            run: action(.containerPrune))
+    }
+
+    var volumePrune: Command {
+        Command(
+            "prune", summary: "Remove volumes that no container uses", flags: ImageFlags.volumePrune,
+            unsupported: { Flag.unsupported(switches: "dry-run") }, run: action(.volumePrune))
+    }
+
+    var systemPrune: Command {
+        Command(
+            "prune", summary: "Remove containers that do not run, and images that nobody uses",
+            flags: ImageFlags.systemPrune, unsupported: { Flag.unsupported(switches: "build external") },
+            run: action(.systemPrune))
+    }
+
+    var systemUsage: Command {
+        Command(
+            "df", summary: "Show what takes room on disk", flags: ImageFlags.usage, run: action(.systemUsage))
+    }
+}
