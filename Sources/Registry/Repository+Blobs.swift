@@ -24,7 +24,8 @@ extension Repository {
     public func smallBlob(_ descriptor: Descriptor, limit: Int) throws(RegistryError) -> [UInt8] {
         guard descriptor.size >= 0, descriptor.size <= Int64(limit) else {
             throw RegistryError(
-                .tooLarge, "blob \(descriptor.digest) of \(reference.familiarName) has \(descriptor.size) bytes; at most \(limit) are accepted")
+                .tooLarge,
+                "blob \(descriptor.digest) of \(reference.familiarName) has \(descriptor.size) bytes; at most \(limit) are accepted")
         }
         if let data = descriptor.data, ContentDigest.of(data, like: descriptor.digest) == descriptor.digest { return data }
         var first = 0
@@ -46,18 +47,15 @@ extension Repository {
 
     private static func all(of stream: BlobStream) throws(RegistryError) -> [UInt8] {
         var out: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 64 << 10)
         while true {
-            var failure: RegistryError?
-            let piece = [UInt8](unsafeUninitializedCapacity: 64 << 10) { buffer, count in
-                do throws(ArchiveError) {
-                    count = try stream.read(into: UnsafeMutableRawBufferPointer(buffer))
-                } catch {
-                    failure = stream.failure ?? RegistryError(.network, error.cause)
-                }
+            do throws(ArchiveError) {
+                let count = try piece.withUnsafeMutableBytes { (bytes) throws(ArchiveError) in try stream.read(into: bytes) }
+                if count == 0 { return out }
+                out += piece[..<count]
+            } catch {
+                throw stream.failure ?? RegistryError(.network, error.cause)
             }
-            if let failure { throw failure }
-            if piece.isEmpty { return out }
-            out += piece
         }
     }
 

@@ -1,4 +1,5 @@
 import Archive
+import Glibc
 import Linux
 import OCI
 import Registry
@@ -9,11 +10,14 @@ import Registry
 enum RegistryProbe {
     static func run(_ arguments: [String]) -> Int32 {
         var words: [String] = []
+        // Joined at the end.
+        var workers: [Worker] = []
+        defer { withExtendedLifetime(workers) {} }
         var options = RegistryOptions()
         options.notice = { Session.writeError("note: " + $0 + "\n") }
         for word in arguments {
             let parts = word.split(separator: "=", maxSplits: 1).map(String.init)
-            if parts.count < 2 || !set(parts[0], parts[1], &options) { words.append(word) }
+            if parts.count < 2 || !set(parts[0], parts[1], &options, &workers) { words.append(word) }
         }
         var environment: [String: String] = [:]
         for entry in currentEnvironment() {
@@ -32,7 +36,7 @@ enum RegistryProbe {
         }
     }
 
-    private static func set(_ name: String, _ value: String, _ options: inout RegistryOptions) -> Bool {
+    private static func set(_ name: String, _ value: String, _ options: inout RegistryOptions, _ workers: inout [Worker]) -> Bool {
         let number = Double(value) ?? 0
         switch name {
         case "connect": options.limits.connect = number
@@ -50,13 +54,10 @@ enum RegistryProbe {
             let cancellation = Cancellation()
             options.cancellation = cancellation
             let worker = try? Worker {
-                var end = monotonicNanoseconds() + Int64(number * 1e9)
-                while monotonicNanoseconds() < end { _ = try? FD.cwd.readText("/proc/uptime") }
-                end = 0
+                usleep(UInt32(number * 1e6))
                 cancellation.cancel()
             }
-            // Not joined: it ends with the process.
-            _ = worker.map(Unmanaged.passRetained)
+            if let worker { workers.append(worker) }
         default: return false
         }
         return true
@@ -111,20 +112,18 @@ enum RegistryProbe {
 
     private static func say(_ text: String) { try? FD.standardOutput.writeAll(text + "\n") }
 
-    // SAFETY: one buffer, freed at the end; reads are bounded by it.
     private static func blob(_ repository: Repository, _ descriptor: Descriptor, _ offset: Int64) throws(RegistryError) {
         let stream = try repository.blob(descriptor, from: offset)
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: pipelineBufferSize, alignment: 16)
-        defer { buffer.deallocate() }
+        var buffer = [UInt8](repeating: 0, count: pipelineBufferSize)
         while true {
             let count: Int
             do throws(ArchiveError) {
-                count = try stream.read(into: buffer)
+                count = try buffer.withUnsafeMutableBytes { (bytes) throws(ArchiveError) in try stream.read(into: bytes) }
             } catch {
                 throw stream.failure ?? RegistryError(.network, "no failure told: \(error)")
             }
             if count == 0 { return }
-            try? FD.standardOutput.writeAll(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            try? FD.standardOutput.writeAll(Array(buffer[..<count]))
         }
     }
 

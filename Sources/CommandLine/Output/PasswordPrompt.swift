@@ -49,17 +49,14 @@ enum PasswordPrompt {
 
     /// Nil at the end of input.
     private static func next() throws(CommandError) -> UInt8? {
-        var count = 0
-        var failure: SystemError?
-        let bytes = [UInt8](unsafeUninitializedCapacity: 1) { buffer, filled in
-            do throws(SystemError) {
-                count = try FD.standardInput.read(into: UnsafeMutableRawBufferPointer(buffer))
-            } catch {
-                failure = error
+        var byte: UInt8 = 0
+        do throws(SystemError) {
+            let count = try withUnsafeMutableBytes(of: &byte) { (bytes) throws(SystemError) in
+                try FD.standardInput.read(into: bytes)
             }
-            filled = count
+            return count == 0 ? nil : byte
+        } catch {
+            throw CommandError("read from the terminal: \(error.errno)")
         }
-        if let failure { throw CommandError("read from the terminal: \(failure.errno)") }
-        return bytes.first
     }
 }

@@ -72,7 +72,8 @@ struct ProxySettings: Sendable {
             rest = text[text.index(colon, offsetBy: 3)...]
         }
         guard ["http", "socks5", "socks5h"].contains(scheme) else {
-            throw RegistryError(.configuration, "\(variable): proxies of type \"\(Failures.printable(scheme))\" are not supported; use http or socks5")
+            throw RegistryError(
+                .configuration, "\(variable): proxies of type \"\(Failures.printable(scheme))\" are not supported; use http or socks5")
         }
         rest = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
         var credentials: String?

@@ -104,19 +104,16 @@ struct CredentialHelper {
     private func read(_ descriptor: FD) -> [UInt8]? {
         let end = deadline(in: CredentialHelper.patience)
         var out: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 4096)
         while out.count <= CredentialHelper.largestAnswer {
             if let cancellation, cancellation.isCancelled { return nil }
             let left = end - monotonicNanoseconds()
             if left <= 0 { return nil }
             var wait = pollfd(fd: descriptor.rawValue, events: Int16(POLLIN), revents: 0)
             guard poll(&wait, 1, Int32(min(left / 1_000_000, 100))) > 0 else { continue }
-            var count = 0
-            let piece = [UInt8](unsafeUninitializedCapacity: 4096) { buffer, filled in
-                count = (try? descriptor.read(into: UnsafeMutableRawBufferPointer(buffer))) ?? 0
-                filled = count
-            }
+            let count = piece.withUnsafeMutableBytes { (try? descriptor.read(into: $0)) ?? 0 }
             if count == 0 { return out }
-            out += piece
+            out += piece[..<count]
         }
         return nil
     }

@@ -183,20 +183,13 @@ final class Exchange: HTTPClientResponseDelegate {
         if let declared = try declaredLength(), declared > limit { throw tooLarge(limit, what) }
         while true {
             let size = max(1, min(64 << 10, limit - out.count + 1))
-            var failure: RegistryError?
             let begin = monotonicNanoseconds()
-            let piece = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-                do throws(RegistryError) {
-                    count = try read(into: UnsafeMutableRawBufferPointer(buffer))
-                } catch {
-                    failure = error
-                }
-            }
-            if let failure { throw failure }
-            if piece.isEmpty { return out }
-            out += piece
+            var piece = [UInt8](repeating: 0, count: size)
+            let count = try piece.withUnsafeMutableBytes { (bytes) throws(RegistryError) in try read(into: bytes) }
+            if count == 0 { return out }
+            out += piece[..<count]
             guard out.count <= limit else { throw tooLarge(limit, what) }
-            if meter.isTooSlow(after: piece.count, waited: monotonicNanoseconds() - begin) { throw tooSlow() }
+            if meter.isTooSlow(after: count, waited: monotonicNanoseconds() - begin) { throw tooSlow() }
         }
     }
 
@@ -223,16 +216,14 @@ final class Exchange: HTTPClientResponseDelegate {
 
     /// At most `limit` bytes of the body, for an error message; failures are of no interest any more.
     func someOfBody(limit: Int) -> [UInt8] {
-        let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: limit, alignment: 16)
-        defer { scratch.deallocate() }
-        var filled = 0
-        while filled < limit {
-            let rest = UnsafeMutableRawBufferPointer(rebasing: scratch[filled...])
-            guard let count = try? read(into: rest), count > 0 else { break }
-            filled += count
+        var out: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 4096)
+        while out.count < limit {
+            guard let count = try? piece.withUnsafeMutableBytes({ try read(into: $0) }), count > 0 else { return out }
+            out += piece[..<min(count, limit - out.count)]
         }
-        if filled == limit { cancel() }
-        return Array(scratch[0..<filled])
+        cancel()
+        return out
     }
 
     /// Whether bytes come after what was read; waits shortly for the end. A connection that breaks now has no more.

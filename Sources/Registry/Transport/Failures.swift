@@ -90,7 +90,8 @@ enum Failures {
         }
         if text.includes("CERTIFICATE_REQUIRED") || text.includes("BAD_CERTIFICATE") || text.includes("HANDSHAKE_FAILURE") {
             return RegistryError(
-                .tls, "\(host) refused the TLS connection; if it wants a client certificate, put client.cert and client.key "
+                .tls,
+                "\(host) refused the TLS connection; if it wants a client certificate, put client.cert and client.key "
                     + "into /etc/containers/certs.d/\(host)/")
         }
         var result = RegistryError.transient(.tls, "TLS with \(host) failed: \(printable(text))")
