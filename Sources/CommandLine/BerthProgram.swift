@@ -87,6 +87,7 @@ public enum BerthProgram {
         case .volumePrune: return try PruneCommand(session).volumes()
         case .systemPrune: return try PruneCommand(session).system()
         case .systemUsage: return try DiskUsageCommand(session).run()
+        case .search: return try SearchCommand(session).run()
         case .version: return try VersionCommand(session).run()
         case .info: return try InfoCommand(session).run()
         case .systemCheck: return try SystemCheckCommand(session).run()

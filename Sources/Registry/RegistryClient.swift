@@ -9,7 +9,7 @@ import OCI
 public final class RegistryClient: Sendable {
     public let configuration: RegistryConfiguration
     public let options: RegistryOptions
-    private let session: HTTPSession
+    let session: HTTPSession
 
     public init(_ configuration: RegistryConfiguration, _ options: RegistryOptions = RegistryOptions()) {
         self.configuration = configuration

@@ -50,7 +50,9 @@ extension Repository {
         var piece = [UInt8](repeating: 0, count: 64 << 10)
         while true {
             do throws(ArchiveError) {
-                let count = try piece.withUnsafeMutableBytes { (bytes) throws(ArchiveError) in try stream.read(into: bytes) }
+                let count = try piece.withUnsafeMutableBytes { bytes in
+                    Result { () throws(ArchiveError) in try stream.read(into: bytes) }
+                }.get()
                 if count == 0 { return out }
                 out += piece[..<count]
             } catch {

@@ -118,7 +118,9 @@ enum RegistryProbe {
         while true {
             let count: Int
             do throws(ArchiveError) {
-                count = try buffer.withUnsafeMutableBytes { (bytes) throws(ArchiveError) in try stream.read(into: bytes) }
+                count = try buffer.withUnsafeMutableBytes { bytes in
+                    Result { () throws(ArchiveError) in try stream.read(into: bytes) }
+                }.get()
             } catch {
                 throw stream.failure ?? RegistryError(.network, "no failure told: \(error)")
             }

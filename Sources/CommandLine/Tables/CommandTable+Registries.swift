@@ -13,6 +13,14 @@ extension CommandTable {
             run: action(.login))
     }
 
+    var search: Command {
+        Command(
+            "search", spellings: ["image search", "search"], operands: "[SERVER/]TERM", summary: "Search Docker Hub for images",
+            details: "Other registries only where they still have the search of version 1 of the registry's interface.",
+            arity: .exactly(1), flags: RegistryFlags.search,
+            unsupported: { Flag.unsupported(values: "cert-dir creds", switches: "compatible list-tags") }, run: action(.search))
+    }
+
     var logout: Command {
         Command(
             "logout", operands: "[SERVER]", summary: "Forget the credentials for a registry", arity: .atMost(1),

@@ -41,7 +41,7 @@ struct CommandTable: Sendable {
             info("info").grouped(.common),
             container, image, registry, system, volume,
             attach, create, history, `import`, inspect, kill, load, login, logout, logs, pause, rename, restart, rm("rm"),
-            rmi("rmi"), save,
+            rmi("rmi"), save, search,
             start, stop, tag, top, unpause, untag, wait,
         ]
     }
@@ -59,7 +59,7 @@ struct CommandTable: Sendable {
         .group("image", summary: "Manage images") {
             [
                 imageExists, history, `import`, inspectImage, load, images("ls", aliases: ["list"]), imagePrune, pull, push,
-                rmi("rm", aliases: ["remove"]), save, tag, untag,
+                rmi("rm", aliases: ["remove"]), save, search, tag, untag,
             ]
         }
     }

@@ -5,7 +5,7 @@ enum LaterCommands {
         (top.split(whereSeparator: { $0 == " " || $0 == "\n" }).map(String.init)
             + below(
                 "container", "checkpoint cleanup clone commit cp diff exists export mount port restore runlabel stats unmount update")
-            + below("image", "build diff mount scp search sign tree trust unmount")
+            + below("image", "build diff mount scp sign tree trust unmount")
             + below(
                 "system", "connection dial-stdio events hyperv-prep migrate renumber reset service")
             + below("volume", "create exists export import inspect list ls mount reload remove rm unmount update")))
@@ -13,7 +13,7 @@ enum LaterCommands {
     private static let top = """
         artifact auto-update build builder buildx checkpoint commit compose config context cp dial-stdio diff events
         export farm generate healthcheck init kube machine manifest mount network node plugin pod
-        port quadlet search secret service stack stats swarm trust unmount unshare update
+        port quadlet secret service stack stats swarm trust unmount unshare update
         """
 
     private static func below(_ group: String, _ names: String) -> [String] {

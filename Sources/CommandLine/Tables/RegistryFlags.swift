@@ -20,6 +20,17 @@ enum RegistryFlags {
         [.bool("all", "a", "Forget all credentials of the file"), authFile, compatAuthFile]
     }
 
+    @Sendable static func search() -> [Flag] {
+        [
+            authFile,
+            .list("filter", "f", "Show those that match name=value (is-official, stars)", value: "filter", check: ValueRules.filter),
+            ContainerFlags.format(table: true, short: nil),
+            .value("limit", nil, .int, "Show at most so many, 1 to 100"),
+            .bool("no-trunc", nil, "Show descriptions in full"),
+            .bool("tls-verify", nil, "Require HTTPS and a valid certificate", initially: true),
+        ]
+    }
+
     private static var authFile: Flag {
         .string("authfile", nil, "Keep credentials in this file ($REGISTRY_AUTH_FILE)", completion: .file)
     }

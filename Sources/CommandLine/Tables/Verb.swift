@@ -7,6 +7,7 @@ enum Verb: String, Sendable, CaseIterable {
     case pull, push, login, logout
     case history, untag, imageExists
     case imagePrune, containerPrune, volumePrune, systemPrune, systemUsage
+    case login, logout, search
     case version, info, systemCheck
     case registryServe
 }

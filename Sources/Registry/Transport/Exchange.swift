@@ -185,7 +185,7 @@ final class Exchange: HTTPClientResponseDelegate {
             let size = max(1, min(64 << 10, limit - out.count + 1))
             let begin = monotonicNanoseconds()
             var piece = [UInt8](repeating: 0, count: size)
-            let count = try piece.withUnsafeMutableBytes { (bytes) throws(RegistryError) in try read(into: bytes) }
+            let count = try piece.withUnsafeMutableBytes { bytes in Result { () throws(RegistryError) in try read(into: bytes) } }.get()
             if count == 0 { return out }
             out += piece[..<count]
             guard out.count <= limit else { throw tooLarge(limit, what) }

@@ -236,3 +236,21 @@ def test_terminal(home, registry):
 def test_terminal_interrupted(home, registry):
     shown, status = converse(home, registry, [(b"Username: ", b"me\r"), (b"Password: ", b"sec\x03")])
     assert status == 130 and not home.docker_config.exists()
+
+
+# Search
+
+
+def test_search(home, registry):
+    registry.searches = [
+        {"name": "alpine", "description": "A minimal\nimage " + "x" * 60, "star_count": 11, "is_official": True, "is_automated": False},
+        {"name": "other/alpine", "description": "", "star_count": 0, "is_official": False, "is_automated": False},
+    ]
+    lines = home.run("search", f"{registry.host}/al pine&").exits(0).lines
+    assert registry.requests[-1].query == {"q": ["al pine&"], "n": ["25"]}
+    assert lines[0].split() == ["NAME", "DESCRIPTION", "STARS", "OFFICIAL"]
+    assert lines[1].startswith("alpine") and "A minimal image xxx" in lines[1] and "\u2026" in lines[1] and lines[1].split()[-2:] == ["11", "[OK]"]
+    found = home.run("search", "--filter", "stars=1", "--no-trunc", "--format", "{{.Name}} {{.IsOfficial}} {{.Description}}", f"{registry.host}/alpine")
+    assert found.text == "alpine true A minimal image " + "x" * 60
+    home.run("search", "--limit", "101", "x").fails(1, "outside the range")
+    home.run("search", "--filter", "x=y", "x").fails(1, "invalid filter 'x'")
