@@ -42,7 +42,7 @@ public struct Configuration: Sendable, Equatable {
     /// - Parameter path: for messages.
     mutating func read(_ text: String, from path: String) throws(EngineError) {
         var section = ""
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        for (index, line) in lines(of: text).enumerated() {
             let line = Self.trimmed(line)
             if line.isEmpty || line.hasPrefix("#") { continue }
             func refuse(_ cause: String) -> EngineError { .invalid("\(path):\(index + 1): \(cause)") }
@@ -69,6 +69,11 @@ public struct Configuration: Sendable, Equatable {
                 throw refuse("max_size: \(error.description); write it as \"20GB\"")
             }
         }
+    }
+
+    /// A carriage return and a line feed are one `Character`.
+    private func lines(of text: String) -> [Substring] {
+        text.split(omittingEmptySubsequences: false, whereSeparator: { $0 == "\n" || $0 == "\r\n" })
     }
 
     /// A number, or what stands between double quotes; a comment may follow.

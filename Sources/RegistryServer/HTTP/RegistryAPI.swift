@@ -164,7 +164,8 @@ struct RegistryAPI: Sendable {
         // Without a body there is nothing to take at once: the client gets a session, as from a registry without this.
         if let wanted = request.target.first("digest") {
             let digest = try Route.parseDigest(wanted)
-            if try request.hasBody || RunningHash.digest([], digest.algorithm) == digest { return .upload(wholeBlob(name, digest)) }
+            let nothing = try RunningHash.digest([], digest.algorithm)
+            if request.hasBody || digest == nothing { return .upload(wholeBlob(name, digest)) }
             algorithm = digest.algorithm
         }
         let chosen = algorithm

@@ -81,7 +81,10 @@ class RegistryServer:
         line = self.process.stdout.readline().decode()
         if "listening on" not in line:
             self.process.wait(5)
-            raise RuntimeError(f"the registry does not start: {line!r} {self.text()}")
+            self.process = None
+            text = self.text()
+            shutil.rmtree(self.base, ignore_errors=True)
+            raise RuntimeError(f"the registry does not start: {line!r} {text}")
         self.url = line.split()[-1]
         self.address = self.url.partition("://")[2]
         self.host, _, port = self.address.rpartition(":")
