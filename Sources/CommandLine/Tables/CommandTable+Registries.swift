@@ -4,8 +4,12 @@ extension CommandTable {
     var login: Command {
         Command(
             "login", operands: "[SERVER]", summary: "Authenticate to a registry",
-            details: "Without a server: Docker Hub. The password is checked and kept where docker keeps it: with the credential "
-                + "helper of ~/.docker/config.json, else in that file.",
+            details: """
+                Authenticate to a registry; without a server, to Docker Hub
+
+                The password is checked, and kept where docker keeps it: with the credential
+                helper of ~/.docker/config.json, else in that file.
+                """,
             examples: [
                 Example("A registry on this machine", "berth login localhost:5000"),
                 Example("In a script", "echo \"$TOKEN\" | berth login ghcr.io -u name --password-stdin"),
@@ -16,7 +20,12 @@ extension CommandTable {
     var search: Command {
         Command(
             "search", spellings: ["image search", "search"], operands: "[SERVER/]TERM", summary: "Search Docker Hub for images",
-            details: "Other registries only where they still have the search of version 1 of the registry's interface.",
+            details: """
+                Search Docker Hub for images
+
+                Other registries only where they still have the search of version 1 of the
+                registry's interface.
+                """,
             arity: .exactly(1), flags: RegistryFlags.search,
             unsupported: { Flag.unsupported(values: "cert-dir creds", switches: "compatible list-tags") }, run: action(.search))
     }
