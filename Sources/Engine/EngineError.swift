@@ -19,6 +19,10 @@ public struct EngineError: Error, Sendable, CustomStringConvertible {
         public static let notModified = Code(rawValue: "not modified")
         public static let permission = Code(rawValue: "permission denied")
         public static let system = Code(rawValue: "system")
+        /// The signature policy or registries.conf forbids it.
+        public static let blocked = Code(rawValue: "blocked")
+        /// The user stopped it.
+        public static let cancelled = Code(rawValue: "cancelled")
         public static let runtime = Code(rawValue: "runtime")
     }
 

@@ -44,7 +44,7 @@ extension Engine {
         return EngineError(.imageMissing, sentence: "Unable to find image '\(name)' locally")
     }
 
-    static func hostPlatform() -> Platform {
+    public static func hostPlatform() -> Platform {
         var name = utsname()
         uname(&name)
         let machine = withUnsafeBytes(of: &name.machine) { bytes in
@@ -117,7 +117,8 @@ extension Engine {
         return loaded
     }
 
-    func platform(_ text: String) throws(EngineError) -> Platform? {
+    /// Reads `--platform`; nil for nothing.
+    public func platform(_ text: String) throws(EngineError) -> Platform? {
         if text.isEmpty { return nil }
         do throws(OCIError) {
             return try Platform.parse(text, host: Engine.hostPlatform())
