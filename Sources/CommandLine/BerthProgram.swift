@@ -68,7 +68,10 @@ public enum BerthProgram {
         case .rename: return try RenameCommand(session).run()
         case .inspect: return try InspectCommand(session).run(kinds: nil)
         case .inspectContainer: return try InspectCommand(session).run(kinds: [.container])
-        case .inspectImage: return try InspectCommand(session).run(kinds: [.image])
+        case .inspectImage:
+            let remote = InspectRemoteCommand(session)
+            if session.arguments.positionals.contains(where: remote.isRemote) { return try remote.run() }
+            return try InspectCommand(session).run(kinds: [.image])
         case .images: return try ImagesCommand(session).run()
         case .load: return try LoadCommand(session).run()
         case .import: return try ImportCommand(session).run()
@@ -92,6 +95,18 @@ public enum BerthProgram {
         case .info: return try InfoCommand(session).run()
         case .systemCheck: return try SystemCheckCommand(session).run()
         case .registryServe: return try RegistryServeCommand(session).run()
+        case .imageCopy: return try ImageCopyCommand(session).run()
+        case .imageSync: return try ImageSyncCommand(session).run()
+        case .imageDelete: return try DeleteRemoteCommand(session).run()
+        case .imageListTags: return try ListTagsCommand(session).run()
+        case .manifestCreate: return try ManifestCommand(session).create()
+        case .manifestAdd: return try ManifestCommand(session).add()
+        case .manifestAnnotate: return try ManifestCommand(session).annotate()
+        case .manifestInspect: return try ManifestCommand(session).inspect()
+        case .manifestPush: return try ManifestCommand(session).push()
+        case .manifestRm: return try ManifestCommand(session).removeLists()
+        case .manifestRemove: return try ManifestCommand(session).remove()
+        case .manifestExists: return try ManifestCommand(session).exists()
         }
     }
 }

@@ -46,6 +46,11 @@ enum Table {
         ("image prune -af", .imagePrune), ("container prune", .containerPrune), ("volume prune", .volumePrune),
         ("system prune", .systemPrune), ("system df", .systemUsage), ("rmi -a", .rmi), ("pull i", .pull),
         ("image pull i", .pull), ("push i", .push), ("image push i", .push), ("login h", .login), ("logout h", .logout),
+        ("search x", .search), ("image copy a b", .imageCopy), ("image sync a b", .imageSync),
+        ("image delete a", .imageDelete), ("image list-tags a", .imageListTags), ("manifest create a", .manifestCreate),
+        ("manifest add a b", .manifestAdd), ("manifest annotate a b", .manifestAnnotate),
+        ("manifest inspect a", .manifestInspect), ("manifest push a", .manifestPush), ("manifest rm a", .manifestRm),
+        ("manifest remove a b", .manifestRemove), ("manifest exists a", .manifestExists),
     ]
 
     @Test(arguments: spellings) func reaches(_ line: String, _ verb: Verb) throws {

@@ -51,9 +51,14 @@ extension CommandTable {
 
     var inspectImage: Command {
         Command(
-            "inspect", operands: "IMAGE [IMAGE...]", summary: "Show all that is known of images", arity: .atLeast(1),
-            completion: [.names(.images)],
-            flags: { [ContainerFlags.format(table: false), ImageFlags.platform("Platform to show")] },
+            "inspect", operands: "IMAGE|docker://IMAGE [IMAGE...]", summary: "Show all that is known of images",
+            details: """
+                Show all that is known of images
+
+                An image elsewhere is named as image copy names it (docker://NAME,
+                oci:DIR), and is not brought in.
+                """,
+            arity: .atLeast(1), completion: [.names(.images)], flags: TransferFlags.inspectImage,
             run: action(.inspectImage))
     }
 

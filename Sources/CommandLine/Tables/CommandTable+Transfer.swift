@@ -1,71 +1,146 @@
 import Flags
 
-/// Commands that talk to registries.
 extension CommandTable {
-    var pull: Command {
+    var imageCopy: Command {
         Command(
-            "pull", spellings: ["image pull", "pull"], operands: "NAME[:TAG|@DIGEST]",
-            summary: "Download an image from a registry",
-            examples: [
-                Example("An image of Docker Hub", "berth pull alpine"),
-                Example("For another machine, from a registry of your own", "berth pull --platform linux/arm64 localhost:5000/app:1"),
-            ], arity: .exactly(1), completion: [.names(.images)], flags: TransferFlags.pull,
-            unsupported: {
-                Flag.unsupported(
-                    values: "arch os variant policy decryption-key retry retry-delay", switches: "disable-content-trust")
-            }, run: action(.pull))
-    }
+            "copy", operands: "SOURCE DESTINATION", summary: "Copy an image from one place to another",
+            details: """
+                Copy an image from one place to another
 
-    var push: Command {
-        Command(
-            "push", spellings: ["image push", "push"], operands: "NAME[:TAG]", summary: "Upload an image to a registry",
-            arity: .exactly(1), completion: [.names(.images)], flags: TransferFlags.push,
+                A place is docker://NAME (a registry), oci:DIR[:TAG],
+                oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], dir:DIR or
+                berth:NAME (the local store). Manifests and layers arrive byte for byte
+                as they were, unless a flag asks for a conversion.
+                """,
+            examples: [
+                Example("From one registry to another, all platforms", "berth image copy --all docker://alpine docker://reg.io/alpine"),
+                Example("From a registry to a directory", "berth image copy docker://alpine:3.20 oci:alpine:3.20"),
+                Example("From the local store to an archive", "berth image copy berth:app docker-archive:app.tar:app:latest"),
+            ], arity: .exactly(2), flags: TransferFlags.copy,
             unsupported: {
                 Flag.unsupported(
                     values: """
-                        compression-format compression-level encrypt-layer encryption-key format/f platform retry retry-delay
-                        sign-by sign-by-sigstore sign-by-sigstore-private-key sign-by-sq-fingerprint sign-passphrase-file
-                        """,
-                    switches: "compress disable-content-trust force-compression remove-signatures")
-            }, run: action(.push))
-    }
-}
-
-/// Flags of the commands that talk to registries.
-enum TransferFlags {
-    @Sendable static func pull() -> [Flag] {
-        [
-            .bool("all-tags", "a", "Download all tagged images in the repository"),
-            ImageFlags.platform("Platform to download"),
-        ] + progress + access
+                        decryption-key dest-compress-level dest-daemon-host dest-password dest-registry-token dest-shared-blob-dir
+                        dest-username encrypt-layer encryption-key sign-by sign-by-sigstore sign-by-sigstore-private-key sign-identity
+                        sign-passphrase-file src-daemon-host src-password src-registry-token src-shared-blob-dir src-username
+                        """, switches: "dest-compress dest-oci-accept-uncompressed-layers dest-precompute-digests")
+            }, run: action(.imageCopy))
     }
 
-    @Sendable static func push() -> [Flag] {
-        [
-            .bool("all-tags", "a", "Upload all tags of the repository"),
-            .string("digestfile", nil, "Write the digest of the uploaded image to this file", completion: .file),
-        ] + progress + access
+    var imageSync: Command {
+        Command(
+            "sync", operands: "--src KIND --dest KIND SOURCE DESTINATION",
+            summary: "Copy all images of a repository or a directory",
+            examples: [
+                Example(
+                    "All tags of a repository into a directory",
+                    "berth image sync --src docker --dest dir --scoped reg.io/busybox /media/usb")
+            ], arity: .exactly(2), flags: TransferFlags.sync,
+            unsupported: {
+                Flag.unsupported(
+                    values: """
+                        dest-password dest-registry-token dest-username sign-by sign-by-sigstore sign-by-sigstore-private-key
+                        sign-passphrase-file src-password src-registry-token src-username
+                        """, switches: "append-suffix")
+            }, run: action(.imageSync))
     }
 
-    private static var progress: [Flag] {
-        [
-            .string(
-                "progress", nil, "How to tell progress: auto, tty, plain, json or quiet", default: "auto",
-                completion: .values(modes)
-            ) { modes.contains($0) ? nil : "must be one of auto, tty, plain, json, quiet" },
-            .bool("quiet", "q", "Print the image's name only"),
-        ]
+    var imageDelete: Command {
+        Command(
+            "delete", operands: "docker://NAME", summary: "Delete an image from a registry",
+            details: """
+                Delete an image from a registry
+
+                Deletes the manifest that the name stands for; other tags of the same
+                image go with it.
+                """,
+            arity: .exactly(1), flags: TransferFlags.remote, run: action(.imageDelete))
     }
 
-    private static let modes = ["auto", "tty", "plain", "json", "quiet"]
+    var imageListTags: Command {
+        Command(
+            "list-tags", operands: "docker://REPOSITORY|docker-archive:FILE", summary: "List the tags of a repository",
+            arity: .exactly(1), flags: TransferFlags.remote, run: action(.imageListTags))
+    }
 
-    /// How a registry is reached; podman's names.
-    static var access: [Flag] {
-        [
-            .string("authfile", nil, "File with the credentials, instead of the usual ones", completion: .file),
-            .string("cert-dir", nil, "Directory with certificates (*.crt, *.cert, *.key) for the registry", completion: .directory),
-            .string("creds", nil, "Credentials for the registry, as user:password"),
-            .bool("tls-verify", nil, "Verify certificates and refuse plain HTTP", initially: true),
-        ]
+    // MARK: Manifest lists
+
+    var manifest: Command {
+        .group("manifest", summary: "Make images for several platforms out of images for one") {
+            [
+                manifestAdd, manifestAnnotate, manifestCreate, manifestExists, manifestInspect, manifestPush, manifestRemove,
+                manifestRm,
+            ]
+        }
+    }
+
+    private var manifestCreate: Command {
+        Command(
+            "create", operands: "LIST [IMAGE...]", summary: "Begin a manifest list",
+            details: """
+                Begin a manifest list
+
+                An image is a name in the local store, or else at its registry; or any
+                place that image copy takes. The list is kept here until it is pushed.
+                """,
+            examples: [
+                Example("Two images under one name", "berth manifest create reg.io/app:1 reg.io/app:amd64 reg.io/app:arm64")
+            ], arity: .atLeast(1), completion: [.nothing, .names(.images)], flags: TransferFlags.manifestCreate,
+            run: action(.manifestCreate))
+    }
+
+    private var manifestAdd: Command {
+        Command(
+            "add", operands: "LIST IMAGE [IMAGE...]", summary: "Add images to a manifest list", arity: .atLeast(2),
+            completion: [.nothing, .names(.images)], flags: TransferFlags.manifestAdd,
+            unsupported: {
+                Flag.unsupported(
+                    values: "artifact-config artifact-config-type artifact-layer-type artifact-subject artifact-type features",
+                    switches: "artifact artifact-exclude-titles")
+            }, run: action(.manifestAdd))
+    }
+
+    private var manifestAnnotate: Command {
+        Command(
+            "annotate", operands: "LIST IMAGE", summary: "Say more of an image in a manifest list", arity: .range(1, 2),
+            flags: TransferFlags.manifestAnnotate, unsupported: { Flag.unsupported(values: "features subject") },
+            run: action(.manifestAnnotate))
+    }
+
+    private var manifestInspect: Command {
+        Command(
+            "inspect", operands: "LIST|IMAGE", summary: "Show a manifest list, or a manifest at a registry", arity: .exactly(1),
+            flags: TransferFlags.manifestInspect, run: action(.manifestInspect))
+    }
+
+    private var manifestPush: Command {
+        Command(
+            "push", operands: "LIST [DESTINATION]", summary: "Push a manifest list and its images", arity: .range(1, 2),
+            flags: TransferFlags.manifestPush,
+            unsupported: {
+                Flag.unsupported(
+                    values: """
+                        add-compression compression-format compression-level sign-by sign-by-sigstore sign-by-sigstore-private-key
+                        sign-by-sq-fingerprint sign-passphrase-file
+                        """, switches: "force-compression")
+            }, run: action(.manifestPush))
+    }
+
+    private var manifestRm: Command {
+        Command(
+            "rm", operands: "LIST [LIST...]", summary: "Remove manifest lists; what they list stays", arity: .atLeast(1),
+            flags: TransferFlags.manifestRemove, run: action(.manifestRm))
+    }
+
+    private var manifestRemove: Command {
+        Command(
+            "remove", operands: "LIST DIGEST|IMAGE", summary: "Take an image out of a manifest list", arity: .exactly(2),
+            run: action(.manifestRemove))
+    }
+
+    private var manifestExists: Command {
+        Command(
+            "exists", operands: "LIST", summary: "Succeed if there is a manifest list of the name", arity: .exactly(1),
+            run: action(.manifestExists))
     }
 }

@@ -39,7 +39,7 @@ struct CommandTable: Sendable {
             run.grouped(.common), exec.grouped(.common), ps("ps").grouped(.common),
             images("images").grouped(.common), pull.grouped(.common), push.grouped(.common), version.grouped(.common),
             info("info").grouped(.common),
-            container, image, registry, system, volume,
+            container, image, manifest, registry, system, volume,
             attach, create, history, `import`, inspect, kill, load, login, logout, logs, pause, rename, restart, rm("rm"),
             rmi("rmi"), save, search,
             start, stop, tag, top, unpause, untag, wait,
@@ -58,8 +58,9 @@ struct CommandTable: Sendable {
     private var image: Command {
         .group("image", summary: "Manage images") {
             [
-                imageExists, history, `import`, inspectImage, load, images("ls", aliases: ["list"]), imagePrune, pull, push,
-                rmi("rm", aliases: ["remove"]), save, search, tag, untag,
+                imageCopy, imageDelete, imageExists, history, `import`, inspectImage, imageListTags, load,
+                images("ls", aliases: ["list"]), imagePrune, pull, push, rmi("rm", aliases: ["remove"]), save, search,
+                imageSync, tag, untag,
             ]
         }
     }

@@ -12,7 +12,7 @@ enum LaterCommands {
 
     private static let top = """
         artifact auto-update build builder buildx checkpoint commit compose config context cp dial-stdio diff events
-        export farm generate healthcheck init kube machine manifest mount network node plugin pod
+        export farm generate healthcheck init kube machine mount network node plugin pod
         port quadlet secret service stack stats swarm trust unmount unshare update
         """
 

@@ -4,10 +4,12 @@ enum Verb: String, Sendable, CaseIterable {
     /// `berth inspect`: any object; the other two take one kind only.
     case inspect, inspectContainer, inspectImage
     case images, load, `import`, save, tag, rmi
-    case pull, push, login, logout
+    case pull, push
     case history, untag, imageExists
     case imagePrune, containerPrune, volumePrune, systemPrune, systemUsage
     case login, logout, search
     case version, info, systemCheck
     case registryServe
+    case imageCopy, imageSync, imageDelete, imageListTags
+    case manifestCreate, manifestAdd, manifestAnnotate, manifestInspect, manifestPush, manifestRm, manifestRemove, manifestExists
 }

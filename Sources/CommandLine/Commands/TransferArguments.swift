@@ -1,0 +1,88 @@
+import Engine
+import Flags
+import Linux
+import OCI
+
+extension ParsedArguments {
+    /// How one side talks to its registry.
+    ///
+    /// - Parameter side: `src-`, `dest-` or nothing.
+    func registryAccess(_ side: String = "") throws(CommandError) -> TransferAccess {
+        var access = TransferAccess()
+        access.credentials = optionalString(side + "creds")
+        access.isAnonymous = bool(side + "no-creds")
+        if access.isAnonymous, access.credentials != nil {
+            throw CommandError("--\(side)creds and --\(side)no-creds contradict each other")
+        }
+        if isSet(side + "tls-verify") { access.tlsVerify = bool(side + "tls-verify") }
+        if side.isEmpty, bool("insecure") { access.tlsVerify = false }
+        access.certificateDirectory = optionalString(side + "cert-dir")
+        access.authFile = optionalString(side + "authfile") ?? (side.isEmpty ? nil : optionalString("authfile"))
+        return access
+    }
+
+    func signaturePolicy() throws(CommandError) -> Policy {
+        let path = optionalString("signature-policy")
+        return try engine { () throws(EngineError) in try Policy.load(path) }
+    }
+
+    /// The pinning file of `--lock`; nil without one.
+    func lockFile() throws(CommandError) -> LockFile? {
+        let isFrozen = bool("locked")
+        guard let path = optionalString("lock") else {
+            if isFrozen { throw CommandError("--locked needs --lock FILE") }
+            return nil
+        }
+        return try engine { () throws(EngineError) in try LockFile(path: path, isFrozen: isFrozen) }
+    }
+
+    func manifestFormat() throws(CommandError) -> ManifestFormat? {
+        guard let text = optionalString("format"), !text.isEmpty else { return nil }
+        return try engine { () throws(EngineError) in try ManifestFormat.parse(text) }
+    }
+
+    /// `key=value` texts of a flag; what has no `=` is refused.
+    func annotations(_ name: String = "annotation") throws(CommandError) -> [String: String] {
+        var result: [String: String] = [:]
+        for text in strings(name) {
+            let pair = ParsedArguments.pair(text)
+            guard text.utf8.contains(UInt8(ascii: "=")), !pair.key.isEmpty else {
+                throw CommandError("no value given for annotation \"\(text)\": write key=value")
+            }
+            result[pair.key] = pair.value
+        }
+        return result
+    }
+}
+
+extension Session {
+    /// Writes a digest to the file of `--digestfile`.
+    func writeDigest(_ digest: Digest) throws(CommandError) {
+        guard let path = arguments.optionalString("digestfile") else { return }
+        do throws(SystemError) {
+            try FD.cwd.replaceFile(path, with: Array(digest.description.utf8), mode: 0o644, durable: false)
+        } catch {
+            throw CommandError("failed to write digest to file \"\(path)\": \(error)")
+        }
+    }
+
+    /// Runs what Ctrl-C may stop: exit status 130 then, as of a shell.
+    func interruptible<R>(_ body: (CopyCancellation) throws(EngineError) -> R) throws(CommandError) -> R {
+        let interruption = Interruption()
+        do throws(EngineError) {
+            return try body(interruption?.cancellation ?? CopyCancellation())
+        } catch {
+            if interruption?.cancellation.isCancelled == true { throw CommandError("interrupted", status: 130) }
+            throw CommandError(error)
+        }
+    }
+
+    /// Where steps are told: at once, as a copy may take long.
+    func progress() -> (String) -> Void {
+        if arguments.bool("quiet") { return { _ in } }
+        return { line in
+            self.print(line)
+            self.flush()
+        }
+    }
+}

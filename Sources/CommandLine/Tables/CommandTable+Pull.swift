@@ -1,0 +1,71 @@
+import Flags
+
+/// Commands that bring images here and away.
+extension CommandTable {
+    var pull: Command {
+        Command(
+            "pull", spellings: ["image pull", "pull"], operands: "NAME[:TAG|@DIGEST]",
+            summary: "Download an image from a registry",
+            examples: [
+                Example("An image of Docker Hub", "berth pull alpine"),
+                Example("For another machine, from a registry of your own", "berth pull --platform linux/arm64 localhost:5000/app:1"),
+            ], arity: .exactly(1), completion: [.names(.images)], flags: PullFlags.pull,
+            unsupported: {
+                Flag.unsupported(
+                    values: "arch os variant policy decryption-key retry retry-delay", switches: "disable-content-trust")
+            }, run: action(.pull))
+    }
+
+    var push: Command {
+        Command(
+            "push", spellings: ["image push", "push"], operands: "NAME[:TAG]", summary: "Upload an image to a registry",
+            arity: .exactly(1), completion: [.names(.images)], flags: PullFlags.push,
+            unsupported: {
+                Flag.unsupported(
+                    values: """
+                        compression-format compression-level encrypt-layer encryption-key format/f platform retry retry-delay
+                        sign-by sign-by-sigstore sign-by-sigstore-private-key sign-by-sq-fingerprint sign-passphrase-file
+                        """,
+                    switches: "compress disable-content-trust force-compression remove-signatures")
+            }, run: action(.push))
+    }
+}
+
+/// Flags of these commands.
+enum PullFlags {
+    @Sendable static func pull() -> [Flag] {
+        [
+            .bool("all-tags", "a", "Download all tagged images in the repository"),
+            ImageFlags.platform("Platform to download"),
+        ] + progress + access
+    }
+
+    @Sendable static func push() -> [Flag] {
+        [
+            .bool("all-tags", "a", "Upload all tags of the repository"),
+            .string("digestfile", nil, "Write the digest of the uploaded image to this file", completion: .file),
+        ] + progress + access
+    }
+
+    private static var progress: [Flag] {
+        [
+            .string(
+                "progress", nil, "How to tell progress: auto, tty, plain, json or quiet", default: "auto",
+                completion: .values(modes)
+            ) { modes.contains($0) ? nil : "must be one of auto, tty, plain, json, quiet" },
+            .bool("quiet", "q", "Print the image's name only"),
+        ]
+    }
+
+    private static let modes = ["auto", "tty", "plain", "json", "quiet"]
+
+    /// How a registry is reached; podman's names.
+    static var access: [Flag] {
+        [
+            .string("authfile", nil, "File with the credentials, instead of the usual ones", completion: .file),
+            .string("cert-dir", nil, "Directory with certificates (*.crt, *.cert, *.key) for the registry", completion: .directory),
+            .string("creds", nil, "Credentials for the registry, as user:password"),
+            .bool("tls-verify", nil, "Verify certificates and refuse plain HTTP", initially: true),
+        ]
+    }
+}
