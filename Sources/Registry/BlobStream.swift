@@ -260,7 +260,7 @@ struct ContentRange {
     init?(_ text: String?) {
         guard let text, text.lowercased().hasPrefix("bytes ") else { return nil }
         let parts = text.dropFirst(6).split(separator: "/", maxSplits: 1)
-        let ends = (parts.first ?? "").split(separator: "-", maxSplits: 1)
+        let ends = (parts.first ?? "").split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
         guard parts.count == 2, ends.count == 2, let first = Int64(trimmed(ends[0])), let last = Int64(trimmed(ends[1])),
             first >= 0, last >= first
         else { return nil }

@@ -186,7 +186,7 @@ struct BlobUpload {
     static func received(_ range: String?, orOne: Bool = false) -> Int64? {
         guard let range else { return nil }
         let text = range.hasPrefix("bytes=") ? range.dropFirst(6) : Substring(range)
-        let ends = text.split(separator: "-")
+        let ends = text.split(separator: "-", omittingEmptySubsequences: false)
         guard ends.count == 2, ends[0] == "0", let last = Int64(ends[1]), last >= 0, last < .max else { return nil }
         return last == 0 && !orOne ? 0 : last + 1
     }

@@ -79,7 +79,10 @@ struct SystemCheckCommand {
         if let status = try session.delegated(telling: session.engine.outsideFacts()) { return status }
         let repair = session.arguments.bool("repair")
         let quick = session.arguments.bool("quick")
-        let findings = try engine { () throws(EngineError) in try session.engine.findings(repair: repair, quick: quick) }
+        let checked = session.engine
+        // The engine lives until exit in any case.
+        checked.repull = { (reference, digest) throws(EngineError) in try checked.refetch(reference, digest) }
+        let findings = try engine { () throws(EngineError) in try checked.findings(repair: repair, quick: quick) }
         let format = session.arguments.string("format")
         if !format.isEmpty {
             let object = JSONValue.array(

@@ -22,9 +22,10 @@ struct PullCommand {
             tellDefaultTag(name, mode)
         }
         let progress = TransferProgress(mode)
-        var options = PullOptions()
+        var options = PullOptions(policy: try arguments.signaturePolicy())
         options.platform = arguments.string("platform")
-        options.access = RegistryAccess(arguments)
+        options.access = try arguments.registryAccess()
+        options.lock = try arguments.lockFile()
         let images: [PulledImage]
         do throws(EngineError) {
             images =
@@ -73,7 +74,7 @@ struct PushCommand {
     func run() throws(CommandError) -> Int32 {
         let name = arguments.positionals[0]
         let mode = try TransferProgress.Mode(arguments)
-        let access = RegistryAccess(arguments)
+        let access = try arguments.registryAccess()
         if let status = try session.delegated() { return status }
         if !arguments.bool("all-tags"), mode == .plain || mode == .terminal, let reference = try? Reference.parse(name),
             reference.tag == nil, reference.digest == nil
@@ -105,18 +106,6 @@ struct PushCommand {
             }
         }
         return 0
-    }
-}
-
-extension RegistryAccess {
-    /// What podman's flags say.
-    init(_ arguments: ParsedArguments) {
-        self.init()
-        version = BerthProgram.version
-        if arguments.isSet("tls-verify") { tlsVerify = arguments.bool("tls-verify") }
-        authFile = arguments.optionalString("authfile")
-        credentials = arguments.optionalString("creds")
-        certificateDirectory = arguments.optionalString("cert-dir")
     }
 }
 

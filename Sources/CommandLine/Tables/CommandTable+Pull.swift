@@ -37,7 +37,8 @@ enum PullFlags {
         [
             .bool("all-tags", "a", "Download all tagged images in the repository"),
             ImageFlags.platform("Platform to download"),
-        ] + progress + access
+            .string("signature-policy", nil, "Signature policy, instead of the usual policy.json", completion: .file),
+        ] + TransferFlags.lock() + progress + access
     }
 
     @Sendable static func push() -> [Flag] {

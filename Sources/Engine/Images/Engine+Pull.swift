@@ -19,9 +19,15 @@ public protocol PullObserver: FetchObserver {
 public struct PullOptions {
     /// `--platform`; empty takes what runs on this machine.
     public var platform = ""
-    public var access = RegistryAccess()
-    public var cancellation: Cancellation?
-    public init() {}
+    public var access = TransferAccess()
+    /// Asked before anything of an image is used.
+    public var policy: Policy
+    /// Pins of names to digests; nil for none.
+    public var lock: LockFile?
+    /// Fetches what is missing although the image looks up to date: `system check --repair`.
+    var isRepair = false
+
+    public init(policy: Policy) { self.policy = policy }
 }
 
 /// An image that a name at a registry stands for, and that is here now.
@@ -42,12 +48,19 @@ extension Engine {
     /// - Throws: `.notFound`, `.permission`, `.invalid`, `.system`; what was fetched is kept for the next call.
     public func pull(_ text: String, _ options: PullOptions, _ observer: (any PullObserver)?) throws(EngineError) -> PulledImage {
         let platform = try self.platform(options.platform)
-        let client = try registryClient(options.access, options.cancellation)
-        let candidates = try asked { () throws(RegistryError) in try client.candidates(text) }
+        // What is wrong with it is told before anything is fetched.
+        _ = try Configuration.load()
+        let client = try options.access.client()
+        // It ends all connections when it goes.
+        defer { withExtendedLifetime(client) {} }
+        let candidates = try remote { () throws(RegistryError) in try client.candidates(text) }
         var first: EngineError?
         for reference in candidates {
             do throws(EngineError) {
-                return try pull(reference, platform, client, options, observer)
+                let pulled = try pull(reference, platform, client, options, observer)
+                try options.lock?.commit()
+                if pulled.isNew { try collectImages(keeping: [pulled.id]) }
+                return pulled
             } catch {
                 // A short name stands for the first registry of the list that has it.
                 guard error.code == .notFound || error.code == .permission else { throw error }
@@ -62,28 +75,51 @@ extension Engine {
         _ text: String, _ options: PullOptions, _ observer: (any PullObserver)?
     ) throws(EngineError) -> [PulledImage] {
         let platform = try self.platform(options.platform)
-        let client = try registryClient(options.access, options.cancellation)
-        let candidates = try asked { () throws(RegistryError) in try client.candidates(text) }
+        let client = try options.access.client()
+        defer { withExtendedLifetime(client) {} }
+        let candidates = try remote { () throws(RegistryError) in try client.candidates(text) }
         guard let repository = candidates.first?.repository else { throw .noSuchImage(text) }
-        let tags = try asked { () throws(RegistryError) in try client.repository(repository).tags() }
+        let tags = try remote { () throws(RegistryError) in try client.repository(repository).tags() }
         var result: [PulledImage] = []
         for tag in tags {
             let reference: Reference
             do throws(OCIError) { reference = try repository.with(tag: tag) } catch { continue }
             result.append(try pull(reference, platform, client, options, observer))
         }
+        try options.lock?.commit()
+        try collectImages(keeping: Set(result.map(\.id)))
         return result
+    }
+
+    /// Fetches what is missing of an image that a repository is known to have: the repair of `system check`.
+    ///
+    /// - Parameter reference: `docker.io/library/x@sha256:…`
+    public func refetch(_ reference: String, _ digest: Digest) throws(EngineError) {
+        var options = PullOptions(policy: try Policy.load())
+        options.isRepair = true
+        _ = try pull(reference, options, nil)
     }
 
     private func pull(
         _ reference: Reference, _ platform: Platform?, _ client: RegistryClient, _ options: PullOptions,
         _ observer: (any PullObserver)?
     ) throws(EngineError) -> PulledImage {
-        if let digest = reference.digest, let known = try known(reference, digest, platform) { return known }
-        let repository = try asked { () throws(RegistryError) in try client.repository(reference) }
-        let head = try asked { () throws(RegistryError) in try repository.head(reference.target) }
-        guard let head else { throw notThere(reference) }
-        if let known = try known(reference, head.digest, platform) { return known }
+        let pinned = try options.lock?.digest(of: reference) ?? reference.digest
+        let trusts = options.policy.acceptsEverything
+        // What a digest names cannot change: nobody need be asked.
+        if let pinned, trusts, !options.isRepair, let known = try known(reference, pinned, platform) { return known }
+        let repository = try remote { () throws(RegistryError) in try client.repository(reference) }
+        let target = pinned?.description ?? reference.target
+        guard let head = try remote({ () throws(RegistryError) in try repository.head(target) }) else {
+            throw notThere(reference)
+        }
+        if !trusts {
+            try options.policy.check(PolicySubject(registry: reference), manifestDigest: head.digest) {
+                (digest) throws(EngineError) in try repository.sigstoreSignatures(of: digest)
+            }
+        }
+        try options.lock?.pin(reference, head.digest)
+        if !options.isRepair, let known = try known(reference, head.digest, platform) { return known }
         observer?.pulling(reference)
         let image = try describe(reference, head, repository, platform)
         observer?.planned(image.manifest.layers)
@@ -92,7 +128,7 @@ extension Engine {
             try store.fetch(
                 image, from: RegistryBlobs(repository),
                 options: FetchOptions(
-                    parallel: options.access.parallel, observer: observer, cancellation: options.cancellation))
+                    parallel: options.access.parallel, observer: observer, cancellation: options.access.cancellation))
         }
         return PulledImage(reference: reference, id: loaded.id, digest: head.digest, isNew: true)
     }
@@ -153,7 +189,7 @@ extension Engine {
                 .invalid, sentence: "\(reference.familiar) is an artifact of type \(artifactType(manifest)), not an image",
                 exitCode: 1)
         }
-        let bytes = try asked { () throws(RegistryError) in try repository.smallBlob(manifest.config, limit: 4 << 20) }
+        let bytes = try remote { () throws(RegistryError) in try repository.smallBlob(manifest.config, limit: 4 << 20) }
         let config = try stored { () throws(StoreError) in try Store.checkedConfig(bytes, manifest) }
         if let platform, !platform.runs(config.platform), !platform.isSame(as: config.platform) {
             throw EngineError(
@@ -171,7 +207,7 @@ extension Engine {
     }
 
     private func fetch(_ target: String, _ repository: Repository) throws(EngineError) -> FetchedManifest {
-        try asked { () throws(RegistryError) in try repository.manifest(target) }
+        try remote { () throws(RegistryError) in try repository.manifest(target) }
     }
 
     private func understood(_ fetched: FetchedManifest, _ reference: Reference) throws(EngineError) -> ManifestDocument {

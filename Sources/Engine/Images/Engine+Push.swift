@@ -38,7 +38,7 @@ extension Engine {
     /// registry has is not sent: an image that is there already costs one request.
     /// - Parameter text: a name of a local image.
     public func push(
-        _ text: String, _ access: RegistryAccess, _ observer: (any PushObserver)?
+        _ text: String, _ access: TransferAccess, _ observer: (any PushObserver)?
     ) throws(EngineError) -> PushedImage {
         let reference: Reference
         do throws(OCIError) { reference = try Reference.parse(text).withDefaultTag } catch {
@@ -51,8 +51,10 @@ extension Engine {
             throw EngineError(.notFound, sentence: "An image does not exist locally with the tag: \(reference.familiarName)", exitCode: 1)
         }
         let details = try stored { () throws(StoreError) in try store.imageDetails(id: id) }
-        let client = try registryClient(access)
-        let repository = try asked { () throws(RegistryError) in try client.repository(reference) }
+        let client = try access.client()
+        // It ends all connections when it goes.
+        defer { withExtendedLifetime(client) {} }
+        let repository = try remote { () throws(RegistryError) in try client.repository(reference) }
         let manifest = details.manifest
         let digest = try parsed(details.record.manifestDigest)
         observer?.pushing(reference, manifest.layers)
@@ -61,7 +63,7 @@ extension Engine {
             for index in manifest.layers.indices { observer?.blob(index, .exists) }
         } else {
             try upload(manifest, repository, store, access.parallel, observer)
-            _ = try asked { () throws(RegistryError) in
+            _ = try remote { () throws(RegistryError) in
                 try repository.put(manifest.raw, manifest.mediaType, as: reference.target)
             }
         }
@@ -75,7 +77,7 @@ extension Engine {
 
     /// All tags of a repository that are here.
     public func pushAllTags(
-        _ text: String, _ access: RegistryAccess, _ observer: (any PushObserver)?
+        _ text: String, _ access: TransferAccess, _ observer: (any PushObserver)?
     ) throws(EngineError) -> [PushedImage] {
         let repository: Reference
         do throws(OCIError) { repository = try Reference.parse(text) } catch { throw .invalid(error.description) }
@@ -165,15 +167,15 @@ private final class UploadCrew: @unchecked Sendable {
         // The same layer twice in one image is sent once.
         guard monitor.locked({ begun.insert(blob.digest).inserted }) else { return tell(index, .exists) }
         tell(index, .preparing)
-        if try asked({ () throws(RegistryError) in try repository.hasBlob(blob.digest) }) { return tell(index, .exists) }
+        if try remote({ () throws(RegistryError) in try repository.hasBlob(blob.digest) }) { return tell(index, .exists) }
         for path in neighbours[blob.digest.description] ?? [] where path != repository.reference.path {
-            if try asked({ () throws(RegistryError) in try repository.mount(blob.digest, from: path) }) {
+            if try remote({ () throws(RegistryError) in try repository.mount(blob.digest, from: path) }) {
                 return tell(index, .mounted(from: path))
             }
         }
         let file = try stored { () throws(StoreError) in try files.open(blob) }
         let observer = index < layers ? observer : nil
-        try asked { () throws(RegistryError) in
+        try remote { () throws(RegistryError) in
             try repository.upload(blob, from: file.fd) { sent in observer?.blob(index, .sent(sent)) }
         }
         tell(index, .pushed)

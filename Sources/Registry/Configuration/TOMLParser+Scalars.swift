@@ -130,7 +130,8 @@ extension TOMLParser {
         }
         if let number = TOMLParser.integer(text) { return .integer(number) }
         guard let first = text.utf8.first(where: { $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "-") }),
-            first >= UInt8(ascii: "0") && first <= UInt8(ascii: "9") || text.hasSuffix("inf") || text.hasSuffix("nan")
+            first >= UInt8(ascii: "0") && first <= UInt8(ascii: "9") || text.hasSuffix("inf") || text.hasSuffix("nan"),
+            text.split(separator: "_", omittingEmptySubsequences: false).allSatisfy({ !$0.isEmpty })
         else { throw failure("\"\(Failures.printable(text, limit: 64))\" is no value; strings need quotation marks") }
         return .other(text)
     }
