@@ -37,15 +37,15 @@ enum PullFlags {
         [
             .bool("all-tags", "a", "Download all tagged images in the repository"),
             ImageFlags.platform("Platform to download"),
-            .string("signature-policy", nil, "Signature policy, instead of the usual policy.json", completion: .file),
-        ] + TransferFlags.lock() + progress + access
+            TransferFlags.policy,
+        ] + TransferFlags.lock() + progress + TransferFlags.access()
     }
 
     @Sendable static func push() -> [Flag] {
         [
             .bool("all-tags", "a", "Upload all tags of the repository"),
             .string("digestfile", nil, "Write the digest of the uploaded image to this file", completion: .file),
-        ] + progress + access
+        ] + progress + TransferFlags.access()
     }
 
     private static var progress: [Flag] {
@@ -59,14 +59,4 @@ enum PullFlags {
     }
 
     private static let modes = ["auto", "tty", "plain", "json", "quiet"]
-
-    /// How a registry is reached; podman's names.
-    static var access: [Flag] {
-        [
-            .string("authfile", nil, "File with the credentials, instead of the usual ones", completion: .file),
-            .string("cert-dir", nil, "Directory with certificates (*.crt, *.cert, *.key) for the registry", completion: .directory),
-            .string("creds", nil, "Credentials for the registry, as user:password"),
-            .bool("tls-verify", nil, "Verify certificates and refuse plain HTTP", initially: true),
-        ]
-    }
 }
