@@ -26,16 +26,10 @@ struct PullCommand {
         options.platform = arguments.string("platform")
         options.access = try arguments.registryAccess()
         options.lock = try arguments.lockFile()
-        let images: [PulledImage]
-        do throws(EngineError) {
-            images =
-                arguments.bool("all-tags")
+        let images = try progress.during { () throws(EngineError) in
+            arguments.bool("all-tags")
                 ? try session.engine.pullAllTags(name, options, progress) : [try session.engine.pull(name, options, progress)]
-        } catch {
-            progress.finish()
-            throw CommandError(error)
         }
-        progress.finish()
         for image in images { tell(image, mode, progress) }
         return 0
     }
@@ -83,16 +77,10 @@ struct PushCommand {
             session.flush()
         }
         let progress = TransferProgress(mode)
-        let images: [PushedImage]
-        do throws(EngineError) {
-            images =
-                arguments.bool("all-tags")
+        let images = try progress.during { () throws(EngineError) in
+            arguments.bool("all-tags")
                 ? try session.engine.pushAllTags(name, access, progress) : [try session.engine.push(name, access, progress)]
-        } catch {
-            progress.finish()
-            throw CommandError(error)
         }
-        progress.finish()
         for image in images {
             switch mode {
             case .quiet: session.print(image.reference.description)

@@ -113,6 +113,12 @@ final class TransferProgress: PullObserver, PushObserver, @unchecked Sendable {
         }
     }
 
+    /// Runs a transfer; however it ends, what stands then is drawn.
+    func during<R>(_ body: () throws(EngineError) -> R) throws(CommandError) -> R {
+        defer { finish() }
+        return try engine(body)
+    }
+
     /// Draws what stands at the end. Idempotent.
     func finish() {
         monitor.locked {

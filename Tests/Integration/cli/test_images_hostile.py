@@ -1,4 +1,4 @@
-"""Hostile images end to end: each row of the attacks on unpacking and loading, by `load` and `import`, as root and as a user.
+"""Hostile images end to end: each row of the attacks on unpacking and loading, by `load`, `import` and `pull`, as root and as a user.
 
 The canary lies outside of every store and belongs to whoever unpacks, so that only the engine keeps it unchanged.
 """
@@ -19,12 +19,14 @@ import images
 import oracle
 import pytest
 import trees
+from fault_registry import FaultRegistry
 from host import tree_state, wait_for
 from hostile_layers import ROWS, Agrees, Becomes, Refused
 from images import INDEX, MANIFEST, Layer, Layout, docker_archive
 
 FULL = bool(os.environ.get("BERTH_TEST_FULL"))
 COMPRESSIONS = (None, "gzip", "zstd")
+DOORS = ("load", "import", "pull")
 # Peak memory of a command, whatever it is given.
 MEMORY_KIB = 64 << 10
 
@@ -72,8 +74,25 @@ def bring_in(engine, place, door, data, compression):
     if door == "import":
         path = images.write(place / "rootfs", images.compressed(data, compression))
         return measured(engine, place, "import", path, "hostile:1")
+    if door == "pull":
+        return pull(engine, place, data, compression)
     path = images.write(place / "archive", docker_archive([data], ["hostile:1"], compression=compression))
     return measured(engine, place, "load", "-i", path)
+
+
+def pull(engine, place, data, compression):
+    """From a registry that gives whatever it has; what came is named as in the other doors."""
+    kind = {None: "", "gzip": "+gzip", "zstd": "+zstd"}[compression]
+    with FaultRegistry() as registry:
+        registry.add_image(
+            "hostile", "1", [images.compressed(data, compression)], layer_type="application/vnd.oci.image.layer.v1.tar" + kind,
+            diff_ids=[images.digest(data)])  # fmt: skip
+        name = f"{registry.host}/hostile:1"
+        result = measured(engine, place, "pull", "-q", name, memory=2 * MEMORY_KIB)
+        if result.code == 0:
+            engine.ok("tag", name, "hostile:1")
+            engine.ok("rmi", name)
+    return result
 
 
 KINDS = {stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFIFO: "p", stat.S_IFCHR: "c", stat.S_IFBLK: "b"}
@@ -133,10 +152,10 @@ def check_row(engine, result, data, expectation):
 
 
 def cases():
-    """Every row with every compression through both doors takes long; else each of the rows takes its turn."""
+    """Every row with every compression through all doors takes long; else each of the rows takes its turn."""
     for number, (row, title, maker, expectation) in enumerate(ROWS):
         for compression in COMPRESSIONS if FULL else (COMPRESSIONS[number % 3],):
-            for door in ("load", "import") if FULL else (("load", "import")[number // 3 % 2],):
+            for door in DOORS if FULL else (DOORS[number // 3 % 3],):
                 name = f"{row}-{title}-{compression or 'plain'}-{door}".replace(" ", "_")
                 yield pytest.param(maker, expectation, compression, door, id=name)
 

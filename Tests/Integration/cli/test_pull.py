@@ -414,3 +414,59 @@ def test_all_tags_are_pushed(fresh, registry):
         fresh.ok("tag", f"{registry.host}/app:1", f"{registry.host}/app:{tag}")
     fresh.ok("push", "-a", f"{registry.host}/app", timeout=60)
     assert {"1", "2", "3"} <= set(registry.manifests["app"])
+
+
+# Policy, pins, repair
+
+
+def test_a_signature_policy_that_rejects(fresh, registry, place):
+    add(registry)
+    policy = images.write(place / "policy.json", json.dumps({
+        "default": [{"type": "insecureAcceptAnything"}], "transports": {"docker": {registry.host: [{"type": "reject"}]}},
+    }).encode())  # fmt: skip
+    fresh.call("pull", "--signature-policy", policy, f"{registry.host}/app:1").fails(1, "rejected by policy")
+    assert registry.count("GET", BLOB) == 0 and fresh.ok("images", "-aq").text == ""
+    fresh.ok("pull", f"{registry.host}/app:1")
+    fresh.call("pull", "--signature-policy", policy, f"{registry.host}/app:1").fails(1, "rejected by policy")
+
+
+def test_a_lock_file_pins_what_a_tag_was(fresh, registry, place):
+    first = add(registry)
+    lock = place / "images.lock"
+    fresh.call("pull", "--locked", "--lock", lock, f"{registry.host}/app:1").fails(1, "not in the lock file")
+    fresh.ok("pull", "--lock", lock, f"{registry.host}/app:1")
+    assert f"{registry.host}/app:1 {first}" in lock.read_text()
+    second = add(registry, layers=[layer(other="x")])
+    assert second != first
+    assert f"Digest: {first}" in fresh.ok("pull", "--locked", "--lock", lock, f"{registry.host}/app:1").lines
+    assert f"Digest: {second}" in fresh.ok("pull", f"{registry.host}/app:1").lines
+
+
+@pytest.mark.parametrize("what", ["blob", "manifest"])
+def test_repair_pulls_what_is_gone(fresh, registry, what):
+    """F10."""
+    digest = add(registry)
+    fresh.ok("pull", f"{registry.host}/app:1")
+    lost = digest_of(layer(a="one")[0]) if what == "blob" else digest
+    path = fresh.root / "blobs/sha256" / lost.removeprefix("sha256:")
+    path.unlink()
+    fresh.call("system", "check").exits(1)
+    fresh.call("system", "check", "--repair", timeout=60)
+    assert digest_of(path.read_bytes()) == lost
+    invariants.check_invariants(fresh)
+
+
+# Ambiguous and oversized documents
+
+
+@pytest.mark.parametrize("change,pattern", [
+    ({"manifests": []}, "manifest|both|ambiguous|index"), ({"schemaVersion": 1}, "schema"), ({"layers": None}, "layers|null|array"),
+    ({"config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": "sha256:00", "size": 2}}, "digest"),
+])  # fmt: skip
+def test_s53_documents(fresh, registry, change, pattern):
+    digest = add(registry)
+    document = json.loads(registry.manifests["app"][digest][0]) | change
+    registry.add_manifest("app", "bad", document)
+    fresh.call("pull", f"{registry.host}/app:bad").fails(1, pattern)
+    assert fresh.ok("images", "-aq").text == ""
+    assert registry.count("GET", BLOB + digest_of(layer(a="one")[0])) == 0
