@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Measures Berth against its peers, every row in one run, and writes bench/RESULTS.md.
 
-usage: bench/run.py [--rows run,runtime,exec,memory,many,load,log] [--quick] [--output FILE]
+usage: bench/run.py [--rows run,runtime,exec,memory,many,load,pull,log] [--quick] [--output FILE]
 
 Needs root (the peers do) and a release build. `make bench` brings both. Everything lives below one temporary directory;
 servers are started and ended here, by pid.
@@ -27,6 +27,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import engines
 import harness
 import images
+import registry
 from engines import IMAGE, ROOT, Berth, Docker, Podman
 from harness import NotMeasured, Sample, interleaved, number, output
 
@@ -261,6 +262,57 @@ class Bench:
             return sample, 0
         return sample, harness.peak_kib(server) if server else sample.peak_kib
 
+    def pull(self):
+        """Shapes of images against a docker-registry of this run, each from nothing to usable."""
+        scale = 5 if self.quick else 1
+        shapes = {
+            "big": (f"one layer of {500 // scale} MB", lambda: [registry.layer(8, (500 << 20) // scale, 1)]),
+            "layers": (f"20 layers, {1000 // scale} MB in all", lambda: [registry.layer(40, (50 << 20) // scale, n) for n in range(20)]),
+            "files": (f"one layer of {60_000 // scale:,} small files",
+                      lambda: [registry.layer(60_000 // scale, (60_000 // scale) * 4096, 99)]),
+        }  # fmt: skip
+        tables = []
+        server = registry.Registry(self.base)
+        try:
+            for key, (title, make) in shapes.items():
+                tables += self.pull_one(key, title, server.image(key, make()))
+        finally:
+            server.close()
+        return tables
+
+    def pull_one(self, key, title, name):
+        table = Table(
+            f"pull-{key}", f"`pull`, {title}", "ms, median (min–max)",
+            "At least twice as fast as the fastest of the others that unpack; skopeo only copies the blobs to a directory")
+        peaks = Table(f"pull-{key}-memory", f"peak memory of that `pull`, {title}", "MiB", "Less than 100 MB")
+        insecure = {"podman": ["--tls-verify=false"]}
+        commands = self.each(lambda engine: engine.call("pull", *insecure.get(engine.name, []), name))
+        copy = self.base / "copy"
+        try:
+            commands["skopeo"] = [engines.find("skopeo"), "copy", "--src-tls-verify=false", f"docker://{name}", f"oci:{copy}"]
+        except NotMeasured as why:
+            self.missing["skopeo"] = why
+
+        def forget(who):
+            if who == "skopeo":
+                shutil.rmtree(copy, ignore_errors=True)
+            else:
+                output(self.engines[who].call("rmi", "-f", name), check=False)
+            os.sync()
+
+        docker = self.engines.get("docker")
+        if docker:
+            harness.reset_peak(docker.server.pid)
+        found = interleaved(commands, self.rounds(5), warm=0, after=forget)
+        for who in ("berth", "podman", "docker", "skopeo"):
+            sample = found.get(who) or self.missing.get(who)
+            table.add(who + (" copy to oci: (unpacks nothing)" if who == "skopeo" else ""), sample,
+                      at_least=2 if who in ("podman", "docker") else None)
+            if isinstance(sample, Sample):
+                peak = harness.peak_kib(docker.server.pid) if who == "docker" else sample.peak_kib
+                peaks.add(who + (" (dockerd)" if who == "docker" else ""), peak / 1024)
+        return [table, peaks]
+
     def log(self):
         table = Table(
             "log", "`dd` of text to stdout, through the log", "MB/s", "At least 3 times as much. 32 MB of lines of 100 bytes, eight times, "
@@ -340,7 +392,7 @@ def say(text):
 
 def main():
     parser = argparse.ArgumentParser()
-    names = ["run", "runtime", "exec", "memory", "many", "load", "log"]
+    names = ["run", "runtime", "exec", "memory", "many", "load", "pull", "log"]
     parser.add_argument("--rows", default=",".join(names))
     parser.add_argument("--quick", action="store_true", help="a fifth of the rounds, 40 containers started in parallel")
     parser.add_argument("--output", type=pathlib.Path, default=RESULTS)
