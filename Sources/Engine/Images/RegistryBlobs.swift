@@ -36,6 +36,7 @@ private final class RegistryStream: RemoteStream {
     init(_ stream: BlobStream) { self.stream = stream }
 
     var failure: StoreError? { stream.failure.map { StoreError($0) } }
+    // SAFETY: the buffer is the caller's and is only handed on for the time of the call.
     func read(into buffer: UnsafeMutableRawBufferPointer) throws(ArchiveError) -> Int { try stream.read(into: buffer) }
     func cancel() { stream.cancel() }
 }
