@@ -244,7 +244,7 @@ FAILURES = {
     "source": (["--mount", "type=bind,source=/nosuch,target=/mnt", "test", "true"], 125), "device": (["--device", "/dev/nosuch", "test", "true"], 125),
     "target": (["-v", "/tmp:/proc/x/y", "test", "true"], 125), "directory is a file": (["-w", "/etc/passwd", "test", "true"], None),
     "cgroup parent": (["--cgroup-parent", "/../x", "test", "true"], None), "sysctl": (["--sysctl", "net.nosuch.x=1", "test", "true"], 125),
-    "image": (["nosuch", "true"], 125), "label": (["--security-opt", "apparmor=nosuch-profile", "test", "true"], None),
+    "image": (["--pull", "never", "nosuch", "true"], 125), "label": (["--security-opt", "apparmor=nosuch-profile", "test", "true"], None),
     "namespace": (["--pid", "container:nosuch", "test", "true"], 125), "env file": (["--env-file", "/nosuch", "test", "true"], 125),
 }  # fmt: skip
 
