@@ -106,7 +106,8 @@ def pytest(name, arguments, environment, deadline):
     report = RESULTS / f"{name}.xml"
     report.unlink(missing_ok=True)
     command = [
-        *privileges(), "/usr/bin/python3", "-m", "pytest", "Tests/Integration", "-q", "-n", JOBS, "--dist", "loadgroup",
+        # One worker more than processors: most tests wait for processes and sockets a good part of their time.
+        *privileges(), "/usr/bin/python3", "-m", "pytest", "Tests/Integration", "-q", "-n", str(int(JOBS) + 1), "--dist", "loadgroup",
         "-o", "faulthandler_timeout=300", "--tb=short", f"--junitxml={report}", *arguments,
     ]  # fmt: skip
     return count(report, run(command, deadline, environment))
