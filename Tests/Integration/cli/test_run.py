@@ -469,7 +469,6 @@ def test_pull_policies(berth):
     berth.run("--pull", "missing", "test", "true").check()
     berth.run("--pull", "never", "nosuch", "true").fails(125, "no such image|unable to find image")
     berth.run("--pull", "sometimes", "test", "true").fails(125, "sometimes|pull")
-    berth.run("--pull", "always", "test", "true").fails(125, "not supported yet")
 
 
 def test_quiet(berth):

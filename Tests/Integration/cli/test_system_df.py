@@ -96,17 +96,19 @@ def test_an_empty_store(fresh):
     assert not fresh.root.exists()
 
 
-def test_formats(berth):
-    berth.ok("create", "--network", "none", "--name", "made", "test", "true")
-    assert berth.ok("system", "df", "--format", "{{.Type}}: {{.TotalCount}}").lines[:2] == ["Images: 1", "Containers: 1"]
-    assert berth.ok("system", "df", "--format", "table {{.Type}}\t{{.Reclaimable}}").lines[0].split() == ["TYPE", "RECLAIMABLE"]
-    berth.call("system", "df", "--format", "{{.Nope}}").fails(1, "Nope")
-    berth.call("system", "df", "--format", "{{").fails(64, "template parsing error")
+def test_formats(fresh, test_archive):
+    fresh.ok("load", "-i", test_archive, timeout=60)
+    fresh.ok("create", "--network", "none", "--name", "made", "test", "true")
+    assert fresh.ok("system", "df", "--format", "{{.Type}}: {{.TotalCount}}").lines[:2] == ["Images: 1", "Containers: 1"]
+    assert fresh.ok("system", "df", "--format", "table {{.Type}}\t{{.Reclaimable}}").lines[0].split() == ["TYPE", "RECLAIMABLE"]
+    fresh.call("system", "df", "--format", "{{.Nope}}").fails(1, "Nope")
+    fresh.call("system", "df", "--format", "{{").fails(64, "template parsing error")
 
 
-def test_everything(berth):
-    berth.ok("create", "--network", "none", "--name", "made", "-v", "named:/v", "test", "true")
-    text = berth.ok("system", "df", "-v").out
+def test_everything(fresh, test_archive):
+    fresh.ok("load", "-i", test_archive, timeout=60)
+    fresh.ok("create", "--network", "none", "--name", "made", "-v", "named:/v", "test", "true")
+    text = fresh.ok("system", "df", "-v").out
     heads = [
         ("Images", "REPOSITORY TAG IMAGE ID CREATED SIZE SHARED SIZE UNIQUE SIZE CONTAINERS"),
         ("Containers", "CONTAINER ID IMAGE COMMAND LOCAL VOLUMES SIZE CREATED STATUS NAMES"), ("Local Volumes", "VOLUME NAME LINKS SIZE"),
@@ -115,10 +117,10 @@ def test_everything(berth):
         section = text.partition(f"{name} space usage:\n\n")[2].partition("\n\n")[0].splitlines()
         assert section[0].split() == head.split() and len(section) == 2, section
     assert "\nBuild cache usage: 0B\n\nCACHE ID " in text
-    document = json.loads(berth.ok("system", "df", "-v", "--format", "json").out)
+    document = json.loads(fresh.ok("system", "df", "-v", "--format", "json").out)
     assert document["Images"][0]["Containers"] == "1" and document["Containers"][0]["Names"] == "made"
     assert document["Volumes"][0]["Name"] == "named" and document["BuildCache"] == []
-    assert berth.ok("system", "df", "-v", "--format", "{{range .Images}}{{.Repository}} {{end}}").text.split() == ["test"]
+    assert fresh.ok("system", "df", "-v", "--format", "{{range .Images}}{{.Repository}} {{end}}").text.split() == ["test"]
 
 
 def test_shared_layers(fresh, place):
