@@ -142,41 +142,47 @@ extension Engine {
         try controlled { () throws(ControlError) in try connection.resume() }
     }
 
-    /// Waits for a container's end.
+    /// Waits for a container's end; for its first when it was never started, as Docker does.
     ///
-    /// - Returns: its exit code.
+    /// - Returns: its exit code; ``ExitRecord/unknownCode`` when its supervisor was killed.
     public func wait(_ text: String) throws(EngineError) -> Int {
         let view = try container(text)
-        if view.observation.status == .exited { return view.observation.exitCode }
-        if view.observation.status == .created, !view.observation.error.isEmpty { return view.observation.exitCode }
-        if let connection = try connect(view.id) {
-            if let record = try controlled({ () throws(ControlError) in try connection.waitForExit() }) {
-                finishAutoRemove(view.definition)
-                return record.exitCode
+        var seen = view.observation
+        while true {
+            switch seen.status {
+            case .exited, .removing: return seen.exitCode
+            case .created where !seen.error.isEmpty: return seen.exitCode
+            case .removed: throw .noSuchContainer(text)
+            case .created: usleep(100_000)
+            default:
+                if let record = try waitForEnd(view.id, seen) {
+                    finishAutoRemove(view.definition)
+                    return record.exitCode
+                }
             }
+            seen = try observe(view.id)
         }
-        var after = try observe(view.id)
-        // Nobody supervises it (any more): its end can be seen, its exit code not.
-        while after.supervisorLost, let process = try? openProcess(after.pid), try observe(view.id).supervisorLost {
-            try awaitEnd(of: process.fd, milliseconds: -1)
-            after = try observe(view.id)
-        }
-        // `created` never ran: Docker's wait would wait for its first end.
-        if after.status == .created, after.error.isEmpty { return try waitForFirstRun(view) }
-        return after.exitCode
     }
 
-    private func waitForFirstRun(_ view: ContainerView) throws(EngineError) -> Int {
-        while true {
-            usleep(100_000)
-            let now = try container(view.id)
-            switch now.observation.status {
-            case .created where !now.observation.error.isEmpty: return now.observation.exitCode
-            case .created, .starting: continue
-            case .exited: return now.observation.exitCode
-            default: return try wait(view.id)
+    /// Waits until what was seen has changed.
+    ///
+    /// - Returns: nil when nobody told the exit code: look again.
+    private func waitForEnd(_ id: String, _ seen: ContainerObservation) throws(EngineError) -> ExitRecord? {
+        if seen.supervisorLost {
+            // Nobody supervises it: its end can be seen, its exit code not.
+            if let process = try? openProcess(seen.pid), try observe(id).supervisorLost {
+                try awaitEnd(of: process.fd, milliseconds: -1)
             }
+            return nil
         }
+        if let connection = try connect(id),
+            let record = try controlled({ () throws(ControlError) in try connection.waitForExit() })
+        {
+            return record
+        }
+        // A supervisor that dies closes its socket before the kernel lets go of its lock.
+        usleep(10_000)
+        return nil
     }
 
     /// A connection to the supervisor; nil when there is none.

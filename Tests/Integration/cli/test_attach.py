@@ -1,5 +1,6 @@
 """Attached commands without a terminal: pipes and files in and out, signals, several clients, clients and supervisors that die."""
 
+import ctypes
 import hashlib
 import os
 import pathlib
@@ -11,6 +12,8 @@ import time
 import pytest
 
 from host import wait_for
+
+PIDFD_GETFD = 438
 
 TRAPS = "trap 'echo usr1' USR1; trap 'echo term; exit 9' TERM; echo ready; while :; do sleep 0.02; done"
 
@@ -324,6 +327,30 @@ def test_the_supervisor_is_killed_under_a_client(berth, how):
     else:
         # Docker's exit code for an engine that fails: 125 from `run`, 1 from `attach`.
         assert client.returncode == (1 if how == "attach" else 125) and b"was killed; its exit code is unknown" in err, (client.returncode, err)
+
+
+def test_wait_makes_no_exit_code_up(berth):
+    """Between the moment a killed supervisor's socket is closed and the one its lock is free, nobody knows anything."""
+    name = berth.detached("test", "sleep", "1000")
+    identity = berth.inspect(name, "Id")
+    pid, lock = berth.supervisor(identity), berth.root / "containers" / identity / "lock"
+    number = next(int(fd.name) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir() if fd.exists() and fd.samefile(lock))
+    process = os.pidfd_open(pid)
+    try:
+        copy = ctypes.CDLL(None).syscall(PIDFD_GETFD, process, number, 0)  # the same open file: it keeps the lock
+        if copy < 0:
+            pytest.skip("pidfd_getfd is not allowed here")
+        try:
+            client = berth.popen("wait", name, stdout=subprocess.PIPE)
+            os.kill(pid, signal.SIGKILL)
+            with pytest.raises(subprocess.TimeoutExpired):
+                client.wait(0.3)
+        finally:
+            os.close(copy)
+        berth.ok("kill", name)
+        assert client.communicate(timeout=15)[0] == b"-1\n"
+    finally:
+        os.close(process)
 
 
 # Leaks (S88)
