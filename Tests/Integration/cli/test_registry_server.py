@@ -818,6 +818,8 @@ def connect_is_refused(server):
         server.connection().connect()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        pass  # it was in the queue of a socket that was closed just then
     return False
 
 
