@@ -27,6 +27,9 @@ let lean =
         .unsafeFlags([
             "-Xfrontend", "-disable-implicit-string-processing-module-import",
             "-Xfrontend", "-disable-implicit-concurrency-module-import",
+            // Generic types are asked for with the conformances the compiler knows, instead of by a name from which the
+            // runtime has to find them again in that table.
+            "-Xfrontend", "-disable-concrete-type-metadata-mangled-name-accessors",
         ])
     ]
 

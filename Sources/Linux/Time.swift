@@ -36,8 +36,9 @@ public func randomBytes(_ count: Int) -> [UInt8] {
 private let hexDigits: [UInt8] = Array("0123456789abcdef".utf8)
 
 /// Lower-case hexadecimal.
-public func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
+public func hexadecimal(_ bytes: [UInt8]) -> String {
     var out: [UInt8] = []
+    out.reserveCapacity(2 * bytes.count)
     for b in bytes {
         out.append(hexDigits[Int(b >> 4)])
         out.append(hexDigits[Int(b & 15)])

@@ -86,7 +86,7 @@ extension CapabilitySet {
     ///
     /// - Parameter names: with or without `CAP_`, in any case; `ALL` is every capability.
     /// - Throws: `.unknownCapability` for the first name not known.
-    public init(names: some Sequence<String>) throws(OCIError) {
+    public init(names: [String]) throws(OCIError) {
         self.init()
         for name in names {
             if Self.isAll(name) {

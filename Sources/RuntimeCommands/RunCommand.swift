@@ -96,11 +96,13 @@ enum ExecCommand {
         let arguments = context.arguments
         let detach = arguments.bool("detach")
         let directory = try context.directory()
-        var process = try ExecSpecification(arguments, try directory.spec()).process()
+        let spec = try directory.spec()
+        var process = try ExecSpecification(arguments, spec).process()
         if !detach, process.terminal, process.consoleSize == nil, let size = terminalSize(.standardInput) {
             process.consoleSize = Box(height: UInt(size.rows), width: UInt(size.columns))
         }
         var request = ExecRequest(root: context.root, id: context.id, process: process)
+        request.spec = spec
         request.preserveFDs = try PreparedRequest.preserved(arguments)
         request.pidFile = arguments.optionalString("pid-file").flatMap { $0.isEmpty ? nil : $0 }
         request.ignorePaused = arguments.bool("ignore-paused")

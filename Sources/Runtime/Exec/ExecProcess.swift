@@ -20,6 +20,8 @@ public struct ExecRequest {
     public var cgroups: [String] = []
     /// Run although the container is paused: the process freezes at once.
     public var ignorePaused = false
+    /// The container's config.json where it was read already.
+    public var spec: Spec?
 
     public init(root: String, id: String, process: OCI.Process) {
         self.root = root
@@ -46,7 +48,8 @@ public struct ExecProcess {
         guard status == .running || status == .created || (status == .paused && request.ignorePaused) else {
             throw RuntimeError(.wrongState, "exec in container", request.id, cause: "it is \(status.rawValue)")
         }
-        let spec = try directory.spec()
+        let spec: Spec
+        if let known = request.spec { spec = known } else { spec = try directory.spec() }
         return try ExecLaunch(request, record, spec).run()
     }
 }
