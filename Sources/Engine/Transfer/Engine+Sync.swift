@@ -47,7 +47,11 @@ extension Engine {
             throw EngineError(.notSupported, sentence: "sync from the local store is not supported: use berth image copy berth:NAME")
         }
         guard request.from != .directory || request.to != .directory else {
-            throw EngineError(.invalid, sentence: "sync from 'dir' to 'dir' is not implemented: use cp -r")
+            throw EngineError(
+                .invalid,
+                sentence:
+                    "one side of image sync must be a registry: to copy a directory, type cp -r \(request.source) \(request.destination)"
+            )
         }
         let pairs = try syncPairs(request)
         guard !pairs.isEmpty else {

@@ -213,7 +213,8 @@ def test_sync(root_berth, place, repository):
     dry = root_berth.ok("image", "sync", "--dry-run", "--src-tls-verify=false", "--src", "docker", "--dest", "dir", repository, place / "dry", timeout=30)
     assert dry.lines[-1] == "Would have synced 2 images" and not (place / "dry").exists()
     root_berth.call("image", "sync", "--src", "yaml", "--dest", "dir", "x.yml", place / "x").fails(1, "YAML file is not supported")
-    root_berth.call("image", "sync", "--src", "dir", "--dest", "dir", place, place / "x").fails(1, "not implemented: use cp -r")
+    root_berth.call("image", "sync", "--src", "dir", "--dest", "dir", place, place / "x").fails(
+        1, f"one side of image sync must be a registry: to copy a directory, type cp -r {place} {place}/x\n")
     root_berth.call("image", "sync", "--dest", "dir", "x", "y").fails(1, "a source transport must be specified")
 
 
