@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Linux
 
 /// One pthread that runs one closure.
 ///
@@ -102,7 +103,20 @@ public final class Cancellation: @unchecked Sendable {
     public func cancel() {
         monitor.lock()
         requested = true
+        monitor.wakeAll()
         monitor.unlock()
+    }
+
+    /// Sleeps, but no longer than until the request.
+    public func sleep(milliseconds: Int) {
+        let end = monotonicNanoseconds() + Int64(max(0, milliseconds)) * 1_000_000
+        monitor.lock()
+        defer { monitor.unlock() }
+        while !requested {
+            let left = end - monotonicNanoseconds()
+            if left <= 0 { return }
+            monitor.wait(milliseconds: Int(left / 1_000_000) + 1)
+        }
     }
 
     public var isCancelled: Bool {

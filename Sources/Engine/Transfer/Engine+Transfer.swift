@@ -35,7 +35,8 @@ extension Engine {
                 else { throw error }
                 attempt += 1
                 request.options.progress("Copying failed, trying again: \(error.description)")
-                sleep(UInt32(min(30, 1 << min(attempt, 5))))
+                request.options.cancellation.sleep(milliseconds: min(30, 1 << min(attempt, 5)) * 1000)
+                if request.options.cancellation.isCancelled { throw .interruptedCopy }
             }
         }
     }

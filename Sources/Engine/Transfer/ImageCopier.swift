@@ -51,7 +51,7 @@ final class ImageCopier {
     }
 
     private func stopIfAsked() throws(EngineError) {
-        if cancellation.isCancelled { throw EngineError(.cancelled, sentence: "interrupted: nothing was written under the name") }
+        if cancellation.isCancelled { throw .interruptedCopy }
     }
 
     private func copyBlobs(_ blobs: [PlannedBlob]) throws(EngineError) {
@@ -90,5 +90,12 @@ final class ImageCopier {
         defer { monitor.unlock() }
         count()
         options.progress(line)
+    }
+}
+
+extension EngineError {
+    /// A copy that was stopped before its end.
+    static var interruptedCopy: EngineError {
+        EngineError(.cancelled, sentence: "interrupted: nothing was written under the name")
     }
 }

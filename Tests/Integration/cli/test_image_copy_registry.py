@@ -13,6 +13,7 @@ import time
 import images
 import pytest
 from distribution import distribution
+from fault_registry import FaultRegistry
 from images import Layout
 from test_image_copy import platform_index, simple_layout, skopeo, top, tree, two_layers
 
@@ -317,6 +318,29 @@ def test_an_interrupted_copy_leaves_nothing(root_berth, place, signals):
 
 
 def test_waiting_for_a_pipe_can_be_interrupted(root_berth, place):
+def test_waiting_for_another_try_can_be_interrupted(root_berth, place):
+    """Within a second, and in order: the process says so itself instead of being ended."""
+    simple_layout().directory(place / "source")
+    with FaultRegistry() as registry:
+        registry.fault("POST", "/blobs/uploads/", drop=True)
+        registry.fault(".*", "/blobs/", status=503, retry_after="0")
+        process = root_berth.popen(
+            "image", "copy", "--retry-times", "9", "--dest-tls-verify=false", f"oci:{place}/source:1", f"docker://{registry.host}/x:1",
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        # The second pause is two seconds, the next ones longer.
+        for line in process.stdout:
+            if line.startswith(b"Copying failed, trying again"):
+                break
+        else:
+            raise AssertionError(process.communicate())
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=10)
+        assert process.returncode == 130 and b"interrupted" in error, error
+        assert time.monotonic() - began < 0.9
+
+
     os.mkfifo(place / "pipe")
     process = root_berth.popen("image", "copy", f"oci-archive:{place}/pipe:1", f"dir:{place}/out", stderr=subprocess.PIPE)
     with open(place / "pipe", "wb"):
