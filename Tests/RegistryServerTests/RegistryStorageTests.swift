@@ -2,6 +2,7 @@ import Glibc
 import Linux
 import NIOCore
 import OCI
+import Store
 import Testing
 
 @testable import RegistryServer
@@ -157,12 +158,15 @@ struct RegistryStorageTests {
     /// A client that was told that a blob is there names it without pushing it.
     @Test(arguments: [true, false]) func whatAClientHasAskedForStays(asks: Bool) throws {
         let place = Place()
-        let storage = try place.open(keepUnlinked: 200_000_000)
-        let config = try push("config", storage)
-        let pushed = try storage.putManifest(
-            "a", .tag("x"), contentType: MediaType.ociManifest.rawValue, image(config, 6), tags: [])
-        // The push itself keeps it for as long.
-        usleep(250_000)
+        let (config, pushed) = try {
+            let storage = try place.open()
+            let config = try push("config", storage)
+            let type = MediaType.ociManifest.rawValue
+            return (config, try storage.putManifest("a", .tag("x"), contentType: type, image(config, 6), tags: []))
+        }()
+        // The push itself keeps it for an hour: a server that was started since and the file say that it is over.
+        let storage = try place.open()
+        try storage.connections.with { (database) throws(StoreError) in try database.run("UPDATE links SET touched_ns=0") }
         if asks { _ = try storage.blob("a", config, opens: false) }
         try storage.deleteManifest("a", pushed.digest)
         #expect(try place.files == (asks ? [config.hex] : []))

@@ -12,7 +12,6 @@ import ssl
 import subprocess
 import tempfile
 import threading
-import time
 
 from host import REPOSITORY
 
@@ -171,10 +170,3 @@ def many(count, body):
         thread.join()
     if failures:
         raise failures[0]
-
-
-def wait_until(condition, text, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain for {text}"
-        time.sleep(0.02)

@@ -264,7 +264,7 @@ class Stalling(http.server.BaseHTTPRequestHandler):
     """A registry whose last layer never ends."""
 
     protocol_version = "HTTP/1.1"
-    files, waits = {}, None
+    files, waits, release = {}, None, None
 
     def do_GET(self):
         name = self.path.rpartition("/")[2]
@@ -279,7 +279,7 @@ class Stalling(http.server.BaseHTTPRequestHandler):
             self.wfile.write(data[:1000])
             self.wfile.flush()
             self.waits.set()
-            time.sleep(30)
+            self.release.wait(30)
         self.wfile.write(data)
 
     do_HEAD = do_GET
@@ -293,7 +293,7 @@ def test_an_interrupted_copy_leaves_nothing(root_berth, place, signals):
     layout = simple_layout()
     files = layout.finish()
     manifest = files["blobs/sha256/" + layout.manifests[0]["digest"].partition(":")[2]]
-    handler = type("Handler", (Stalling,), {"files": {**files, "1": manifest}, "waits": threading.Event()})
+    handler = type("Handler", (Stalling,), {"files": {**files, "1": manifest}, "waits": threading.Event(), "release": threading.Event()})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         server.block_on_close = False
@@ -314,10 +314,10 @@ def test_an_interrupted_copy_leaves_nothing(root_berth, place, signals):
                 assert time.monotonic() - began < 2
                 assert os.listdir(place) == []
         finally:
+            handler.release.set()
             server.shutdown()
 
 
-def test_waiting_for_a_pipe_can_be_interrupted(root_berth, place):
 def test_waiting_for_another_try_can_be_interrupted(root_berth, place):
     """Within a second, and in order: the process says so itself instead of being ended."""
     simple_layout().directory(place / "source")
@@ -341,6 +341,7 @@ def test_waiting_for_another_try_can_be_interrupted(root_berth, place):
         assert time.monotonic() - began < 0.9
 
 
+def test_waiting_for_a_pipe_can_be_interrupted(root_berth, place):
     os.mkfifo(place / "pipe")
     process = root_berth.popen("image", "copy", f"oci-archive:{place}/pipe:1", f"dir:{place}/out", stderr=subprocess.PIPE)
     with open(place / "pipe", "wb"):

@@ -1,13 +1,11 @@
 """Pushing: sessions that break, registries that want chunks, and that no byte is lost (F28)."""
 
 import os
-import shutil
-import subprocess
 import time
-import urllib.request
 
 import pytest
 
+from distribution import distribution
 from fault_registry import MANIFEST, FaultRegistry, digest_of
 from registry_home import RegistryHome
 
@@ -216,31 +214,8 @@ def test_has(registry, client):
 @pytest.fixture
 def debian_registry(place):
     """Debian's docker-registry on a free port."""
-    program = shutil.which("docker-registry")
-    if program is None:
-        pytest.skip("docker-registry is not installed")
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = place / "config.yml"
-    config.write_text(
-        f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {place}/data}}, delete: {{enabled: true}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n"
-    )
-    process = subprocess.Popen([program, "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(100):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
+    with distribution(place / "registry") as server:
+        yield server.host
 
 
 def test_debians_registry(debian_registry, client):

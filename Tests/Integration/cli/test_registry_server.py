@@ -7,7 +7,8 @@ import secrets
 import urllib.parse
 
 import pytest
-from registry_server import PASSWORD, USER, RegistryServer, many, wait_until
+from host import wait_for
+from registry_server import PASSWORD, USER, RegistryServer, many
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -637,10 +638,10 @@ def test_garbage_goes_while_the_registry_serves():
         keep, kept_layers = api.image("keep", layers=[b"shared", b"kept"], repository="garbage/keep")
         # Blobs without a manifest go at once when nothing is to be kept, so both go up together with their manifest's others.
         shared = {sha(blob)[7:] for blob in [keep, *kept_layers, EMPTY]}
-        wait_until(lambda: blobs(server) == shared, "only what is named to be left")
+        wait_for(lambda: blobs(server) == shared, "only what is named to be left")
         api("DELETE", api.path("manifests", sha(keep), repository="garbage/keep"), status=202)
-        wait_until(lambda: blobs(server) == set(), "everything to be gone")
-        wait_until(lambda: json.loads(api("GET", "/v2/_catalog", status=200).data)["repositories"] == [], "the repository to be gone")
+        wait_for(lambda: blobs(server) == set(), "everything to be gone")
+        wait_for(lambda: json.loads(api("GET", "/v2/_catalog", status=200).data)["repositories"] == [], "the repository to be gone")
 
 
 def test_an_unnamed_blob_is_swept_after_its_time():
@@ -649,7 +650,7 @@ def test_an_unnamed_blob_is_swept_after_its_time():
         data, layers = api.image(layers=[b"named"])
         digest = api.push(b"unnamed")
         assert digest[7:] in blobs(server)
-        wait_until(lambda: digest[7:] not in blobs(server), "the blob to be swept")
+        wait_for(lambda: digest[7:] not in blobs(server), "the blob to be swept")
         assert blobs(server) == {sha(data)[7:], sha(layers[0])[7:], sha(EMPTY)[7:]}
 
 
@@ -664,7 +665,7 @@ def test_the_directory_is_an_oci_layout(api):
         listed = json.loads((api.server.data / "index.json").read_text())["manifests"]
         return [item for item in listed if item["digest"] == sha(data)]
 
-    wait_until(entry, "the index to be written")
+    wait_for(entry, "the index to be written")
     assert entry()[0]["annotations"] == {"org.opencontainers.image.ref.name": f"{api.repository}:v1.0"}
     for path in (api.server.data / "blobs/sha256").iterdir():
         assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
@@ -724,12 +725,12 @@ def test_passwords():
         # The body of a refused request is not waited for, nor taken.
         api("POST", api.path("blobs/uploads/") + f"?digest={sha(data)}", data, OCTETS, auth=(USER, "wrong"), status=401)
         api("POST", api.path("blobs/uploads/") + f"?digest={sha(data)}", data, OCTETS, auth=(USER, PASSWORD), status=201)
-        wait_until(lambda: f" {USER} POST " in server.text(), "the line")
+        wait_for(lambda: f" {USER} POST " in server.text(), "the line")
         assert PASSWORD not in server.text()
 
         # A user who is taken out of the file is out.
         (server.base / "users").write_text("# nobody\n")
-        wait_until(lambda: api("GET", "/v2/", auth=(USER, PASSWORD)).status == 401, "the file to be read again")
+        wait_for(lambda: api("GET", "/v2/", auth=(USER, PASSWORD)).status == 401, "the file to be read again")
 
 
 def test_a_password_file_with_other_hashes_is_refused(tmp_path):
@@ -776,7 +777,7 @@ def test_the_log_has_one_line_for_each_request(server):
     name = secrets.token_hex(8)
     agent = {"User-Agent": 'x"[31m y'}
     server.call("GET", f"/v2/{name}/tags/list?n=1", headers=agent)
-    wait_until(lambda: name in server.text(), "the line")
+    wait_for(lambda: name in server.text(), "the line")
     fields = next(line for line in server.text().splitlines() if name in line).split(" ")
     assert fields[3:7] == ["GET", f"/v2/{name}/tags/list?n=1", "404", "0"] and fields[2] == "-"
     assert fields[1].startswith("127.0.0.1:") and fields[8].endswith("ms")
@@ -800,12 +801,12 @@ def test_a_signal_ends_it_when_running_requests_are_done(number):
         link.putrequest("POST", api.path("blobs/uploads/") + f"?digest={sha(data)}")
         link.putheader("Content-Length", str(len(data)))
         link.endheaders(data[:50_000])
-        wait_until(lambda: list((server.data / "uploads").iterdir()), "the upload to begin")
+        wait_for(lambda: list((server.data / "uploads").iterdir()), "the upload to begin")
         idle = server.connection()
         idle.request("GET", "/v2/")
         idle.getresponse().read()
         server.process.send_signal(number)
-        wait_until(lambda: connect_is_refused(server), "the server to stop listening")
+        wait_for(lambda: connect_is_refused(server), "the server to stop listening")
         link.send(data[50_000:])
         assert link.getresponse().status == 201
         assert server.stop() == 0

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import secrets
+import select
 import socket
 import sqlite3
 import subprocess
@@ -13,7 +14,8 @@ import threading
 import time
 
 import pytest
-from registry_server import RegistryServer, many, wait_until
+from host import wait_for
+from registry_server import RegistryServer, many
 from test_registry_server import EMPTY, MANIFEST, OCTETS, Client, manifest, sha
 
 
@@ -59,7 +61,7 @@ def test_killed_at_any_moment_the_next_start_finds_whole_images(seed):
     rounds = int(os.environ.get("BERTH_HOSTILE_ROUNDS", "12")) // 2
     chance = random.Random(f"{seed}-{os.getpid()}")
     with RegistryServer() as server:
-        acknowledged = {}
+        acknowledged, answers = {}, []
         for _ in range(max(rounds, 3)):
             stop = threading.Event()
 
@@ -72,6 +74,7 @@ def test_killed_at_any_moment_the_next_start_finds_whole_images(seed):
                         for blob in [*layers, EMPTY]:
                             api.push(blob, repository)
                             acknowledged[repository, sha(blob)] = blob
+                            answers.append(blob)
                         data = manifest(layers)
                         api.put(data, "latest", repository)
                         acknowledged[repository, sha(data)] = data
@@ -82,7 +85,9 @@ def test_killed_at_any_moment_the_next_start_finds_whole_images(seed):
             threads = [threading.Thread(target=push, args=(number,)) for number in range(3)]
             for thread in threads:
                 thread.start()
-            time.sleep(chance.uniform(0.02, 0.4))
+            # At any request of the next few, in whatever state the others are then.
+            wanted = len(answers) + chance.randint(1, 60)
+            wait_for(lambda wanted=wanted: len(answers) >= wanted, "some blobs to be acknowledged")
             server.process.kill()
             stop.set()
             for thread in threads:
@@ -104,7 +109,7 @@ def test_a_broken_connection_leaves_what_came(api):
     link.putrequest("PATCH", location)
     link.putheader("Content-Length", str(len(data)))
     link.endheaders(data[:1_500_000])
-    wait_until(lambda: api("GET", location).headers["Range"] == "0-1499999", "the first part to be written")
+    wait_for(lambda: api("GET", location).headers["Range"] == "0-1499999", "the first part to be written")
     link.close()
     api("PATCH", location, data[1_500_000:], OCTETS | {"Content-Range": f"1500000-{len(data) - 1}"}, status=202)
     api("PUT", f"{location}?digest={sha(data)}", status=201)
@@ -116,7 +121,7 @@ def test_a_stalled_client_loses_the_upload_to_the_next(api):
         stalled.putrequest("PATCH", location)
         stalled.putheader("Content-Length", "1000")
         stalled.endheaders(b"x" * 10)
-        wait_until(lambda: api("GET", location).headers["Range"] == "0-9", "its part")
+        wait_for(lambda: api("GET", location).headers["Range"] == "0-9", "its part")
         api("PATCH", location, b"y" * 10, OCTETS | {"Content-Range": "10-19"}, status=202)
         stalled.send(b"z" * 990)
         assert stalled.getresponse().status == 409
@@ -386,7 +391,7 @@ def test_s76_ten_thousand_connections():
         finally:
             for link in links:
                 link.close()
-        wait_until(lambda: answers(server), "the server to answer again")
+        wait_for(lambda: answers(server), "the server to answer again")
 
 
 def test_s76_thousands_of_sessions_do_not_use_up_the_descriptors():
@@ -448,9 +453,10 @@ def test_memory_stays_flat_with_a_client_that_does_not_read(api):
             link = socket.create_connection((api.server.host, api.server.port))
             link.sendall(f"GET {api.path('blobs', digest)} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             links.append(link)
-        time.sleep(0.5)
-        assert api.server.memory()[0] < 100 << 20
+        wait_for(lambda: len(select.select(links, [], [], 0)[0]) == len(links), "every answer to begin")
+        # Another client's whole answer takes long enough for the others' to fill whatever would hold them.
         assert api("GET", api.path("blobs", digest), status=200).data == data
+        assert api.server.memory()[1] < 100 << 20, "at its peak"
     finally:
         for link in links:
             link.close()
