@@ -30,7 +30,8 @@ final class RegistryBlobs: BlobSource {
     }
 }
 
-private final class RegistryStream: RemoteStream {
+/// A blob on its way from a registry, for the store.
+final class RegistryStream: RemoteStream {
     private let stream: BlobStream
 
     init(_ stream: BlobStream) { self.stream = stream }

@@ -83,7 +83,7 @@ extension Engine {
         case .layoutArchive: return try LayoutArchiveDestination(location)
         case .dockerArchive: return try DockerArchiveDestination(location, tags: tags)
         case .directory: return try DirectoryDestination(location)
-        case .store: return try StoreDestination(self, location)
+        case .store: return try StoreDestination(self, location, access)
         }
     }
 

@@ -6,7 +6,7 @@ import OCI
 /// `oci:DIR[:NAME]` and `oci-archive:FILE[:NAME]`.
 ///
 /// Spec: OCI image-spec 1.1 image-layout.md.
-final class LayoutSource: ImageSource {
+final class LayoutSource: FileImageSource {
     let location: ImageLocation
     private let files: ImageFiles
     private let top: Descriptor
@@ -63,21 +63,18 @@ final class LayoutSource: ImageSource {
 
     func manifest(_ descriptor: Descriptor) throws(EngineError) -> [UInt8] { try bytes(of: descriptor) }
 
-    func check(_ blob: Descriptor) throws(EngineError) { _ = try files.blob(blob.digest.layoutPath, blob) }
-
-    func read(_ blob: Descriptor, into sink: any ByteSink) throws(EngineError) {
-        try files.blob(blob.digest.layoutPath, blob).write(into: sink)
-    }
+    func check(_ blob: Descriptor) throws(EngineError) { _ = try content(blob) }
+    func content(_ blob: Descriptor) throws(EngineError) -> FileRange { try files.blob(blob.digest.layoutPath, blob) }
 
     func file(_ blob: Descriptor) throws(EngineError) -> SharedFD? {
-        location.transport == .layout ? try files.blob(blob.digest.layoutPath, blob).file : nil
+        location.transport == .layout ? try content(blob).file : nil
     }
 }
 
 /// `dir:PATH`: every blob and manifest as a file.
 ///
 /// Spec: containers-transports(5); the files are `version`, `manifest.json`, `HEX` and `HEX.manifest.json`.
-final class DirectorySource: ImageSource {
+final class DirectorySource: FileImageSource {
     let location: ImageLocation
     private let files: ImageFiles
 
@@ -113,19 +110,15 @@ final class DirectorySource: ImageSource {
         return bytes
     }
 
-    func check(_ blob: Descriptor) throws(EngineError) { _ = try files.blob(blob.digest.hex, blob) }
-
-    func read(_ blob: Descriptor, into sink: any ByteSink) throws(EngineError) {
-        try files.blob(blob.digest.hex, blob).write(into: sink)
-    }
-
-    func file(_ blob: Descriptor) throws(EngineError) -> SharedFD? { try files.blob(blob.digest.hex, blob).file }
+    func check(_ blob: Descriptor) throws(EngineError) { _ = try content(blob) }
+    func content(_ blob: Descriptor) throws(EngineError) -> FileRange { try files.blob(blob.digest.hex, blob) }
+    func file(_ blob: Descriptor) throws(EngineError) -> SharedFD? { try content(blob).file }
 }
 
 /// `docker-archive:FILE[:NAME|:@INDEX]`: what `docker save` writes.
 ///
 /// It has no manifest: one is made from the config and the layers, which have to be read for that.
-final class DockerArchiveSource: ImageSource {
+final class DockerArchiveSource: FileImageSource {
     let location: ImageLocation
     let isSynthetic = true
     private var blobs: [Digest: FileRange] = [:]
@@ -188,11 +181,11 @@ final class DockerArchiveSource: ImageSource {
         throw .damaged(descriptor.digest.description, "a docker archive has no index")
     }
 
-    func read(_ blob: Descriptor, into sink: any ByteSink) throws(EngineError) {
+    func content(_ blob: Descriptor) throws(EngineError) -> FileRange {
         guard let content = blobs[blob.digest] else {
             throw .damaged(blob.digest.description, "it is missing in \(location.path)")
         }
-        try content.write(into: sink)
+        return content
     }
 }
 

@@ -80,6 +80,10 @@ final class ImageCopier {
                     try self.source.read(blob.descriptor, into: verifying)
                 }
                 try verifying.verify()
+            },
+            open: { (offset) throws(EngineError) in
+                if let range = blob.rewritten { return FileStream(range, from: offset) }
+                return try self.source.stream(blob.descriptor, from: offset)
             }, file: file)
         try destination.put(blob.descriptor, content)
         tell(what) { copied += blob.descriptor.size }

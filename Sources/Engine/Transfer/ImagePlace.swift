@@ -1,6 +1,7 @@
 import Archive
 import Linux
 import OCI
+import Store
 
 /// A manifest or index as it was found.
 public struct FoundManifest: Sendable {
@@ -31,13 +32,15 @@ public struct FoundManifest: Sendable {
 public struct BlobContent {
     /// Writes all bytes into a sink, from any thread; they were verified when it returns. May be called again.
     public var write: (any ByteSink) throws(EngineError) -> Void
+    /// Begins to read at an offset, from any thread; whoever reads verifies.
+    public var open: (Int64) throws(EngineError) -> any RemoteStream
     /// The file that is the blob and nothing else, where there is one.
     public var file: SharedFD?
 }
 
 /// Where an image is read from.
 ///
-/// `read` is called by several threads at once; everything else by one. Nothing is written by a source. Bytes are as
+/// `read` and `stream` are called by several threads at once; everything else by one. Nothing is written by a source. Bytes are as
 /// they were found: whoever copies them verifies them.
 public protocol ImageSource: AnyObject {
     var location: ImageLocation { get }
@@ -53,6 +56,8 @@ public protocol ImageSource: AnyObject {
     func check(_ blob: Descriptor) throws(EngineError)
     /// Writes a blob's bytes into `sink`, without calling its `finish`.
     func read(_ blob: Descriptor, into sink: any ByteSink) throws(EngineError)
+    /// Begins to read a blob at an offset, 0 to its size.
+    func stream(_ blob: Descriptor, from offset: Int64) throws(EngineError) -> any RemoteStream
     /// The file that holds the blob and nothing else; nil where there is none.
     func file(_ blob: Descriptor) throws(EngineError) -> SharedFD?
 }
@@ -74,6 +79,19 @@ extension ImageSource {
     }
 }
 
+/// An image whose blobs are files, or parts of one.
+protocol FileImageSource: ImageSource {
+    func content(_ blob: Descriptor) throws(EngineError) -> FileRange
+}
+
+extension FileImageSource {
+    public func read(_ blob: Descriptor, into sink: any ByteSink) throws(EngineError) { try content(blob).write(into: sink) }
+
+    public func stream(_ blob: Descriptor, from offset: Int64) throws(EngineError) -> any RemoteStream {
+        FileStream(try content(blob), from: offset)
+    }
+}
+
 /// Where an image is written to.
 ///
 /// Called in this order: `begin`; `has` and `put(blob:)` by several threads at once; `put(manifest:)` members first; `commit`.
@@ -87,7 +105,7 @@ public protocol ImageDestination: AnyObject {
     func begin() throws(EngineError)
     /// Whether the blob is there already, or could be mounted from the source's repository.
     func has(_ blob: Descriptor, from source: ImageLocation) throws(EngineError) -> Bool
-    /// Keeps a blob.
+    /// Keeps a blob, or what it needs to take it in `commit`.
     func put(_ blob: Descriptor, _ content: BlobContent) throws(EngineError)
     /// Keeps a manifest or index.
     /// - Parameter isTop: it is what the location's name stands for.

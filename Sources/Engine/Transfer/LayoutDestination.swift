@@ -19,8 +19,6 @@ final class LayoutDestination: ImageDestination {
     private var staged: BlobDirectory?
     private var stagedRoot: SharedFD?
     private var top: Descriptor?
-    /// The name in `index.json`; the containerd annotation beside it, for names of images.
-    var imageName: Reference?
 
     init(_ location: ImageLocation) throws(EngineError) {
         self.location = location
@@ -91,10 +89,6 @@ final class LayoutDestination: ImageDestination {
         guard isTop else { return }
         var annotations: [String: String] = [:]
         if !location.name.isEmpty { annotations[Annotation.refName] = location.name }
-        if let imageName {
-            annotations[Annotation.containerdImageName] = imageName.description
-            annotations[Annotation.refName] = imageName.description
-        }
         top = Descriptor(
             mediaType: manifest.mediaType ?? .ociManifest, digest: manifest.digest, size: manifest.size,
             annotations: annotations)

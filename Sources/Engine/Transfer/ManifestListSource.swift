@@ -1,6 +1,7 @@
 import Archive
 import Linux
 import OCI
+import Store
 
 /// A manifest list under construction as something to be copied: its index is made here, its images come from where they are.
 final class ManifestListSource: ImageSource {
@@ -55,5 +56,8 @@ final class ManifestListSource: ImageSource {
     func origin(_ blob: Descriptor) -> ImageLocation { owners[blob.digest]?.location ?? location }
     func check(_ blob: Descriptor) throws(EngineError) { try owner(blob).check(blob) }
     func read(_ blob: Descriptor, into sink: any ByteSink) throws(EngineError) { try owner(blob).read(blob, into: sink) }
+    func stream(_ blob: Descriptor, from offset: Int64) throws(EngineError) -> any RemoteStream {
+        try owner(blob).stream(blob, from: offset)
+    }
     func file(_ blob: Descriptor) throws(EngineError) -> SharedFD? { try owner(blob).file(blob) }
 }

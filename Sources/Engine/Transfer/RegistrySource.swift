@@ -2,6 +2,7 @@ import Archive
 import Linux
 import OCI
 import Registry
+import Store
 
 /// `docker://REF`: an image of a registry.
 final class RegistrySource: ImageSource {
@@ -54,6 +55,12 @@ final class RegistrySource: ImageSource {
             if let failure = stream.failure { throw EngineError(registry: failure) }
             throw EngineError(archive: error)
         }
+    }
+}
+
+extension RegistrySource {
+    func stream(_ blob: Descriptor, from offset: Int64) throws(EngineError) -> any RemoteStream {
+        RegistryStream(try remote { () throws(RegistryError) in try repository.blob(blob, from: offset) })
     }
 }
 

@@ -1,6 +1,7 @@
 import Archive
 import Glibc
 import Linux
+import Store
 
 /// A file without a name, for bytes that must be written before their size or digest is known.
 ///
@@ -64,5 +65,28 @@ struct FileRange {
         let memory = MemorySink(limit: limit)
         try write(into: memory)
         return memory.bytes
+    }
+}
+
+/// A part of a file as something that the store fetches.
+final class FileStream: RemoteStream {
+    private let range: FileRange
+    private let reader: FileReader
+    private let stop = Cancellation()
+
+    /// - Parameter offset: within the part; behind its end there is nothing.
+    init(_ range: FileRange, from offset: Int64) {
+        let offset = max(0, min(offset, range.size))
+        self.range = range
+        reader = FileReader(range.file.fd, offset: range.offset + offset, length: range.size - offset, name: "blob")
+    }
+
+    var failure: StoreError? { nil }
+    func cancel() { stop.cancel() }
+
+    // SAFETY: the buffer is the caller's and is only handed on for the time of the call.
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws(ArchiveError) -> Int {
+        try stop.check("read blob")
+        return try reader.read(into: buffer)
     }
 }

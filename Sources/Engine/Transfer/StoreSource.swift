@@ -6,7 +6,7 @@ import Store
 /// `berth:NAME`: an image of the local store.
 ///
 /// Every blob is opened at the beginning: another command's `rmi` takes nothing away from a copy under way.
-final class StoreSource: ImageSource {
+final class StoreSource: FileImageSource {
     let location: ImageLocation
     private let manifest: Manifest
     private var blobs: [Digest: FileRange] = [:]
@@ -43,11 +43,9 @@ final class StoreSource: ImageSource {
         throw .damaged(descriptor.digest.description, "the store keeps no index")
     }
 
-    func read(_ blob: Descriptor, into sink: any ByteSink) throws(EngineError) { try content(blob).write(into: sink) }
-
     func file(_ blob: Descriptor) throws(EngineError) -> SharedFD? { try content(blob).file }
 
-    private func content(_ blob: Descriptor) throws(EngineError) -> FileRange {
+    func content(_ blob: Descriptor) throws(EngineError) -> FileRange {
         guard let content = blobs[blob.digest] else { throw .damaged(blob.digest.description, "it is no part of \(location)") }
         return content
     }

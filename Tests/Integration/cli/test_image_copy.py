@@ -10,8 +10,8 @@ import subprocess
 import tarfile
 
 import images
+import invariants
 import pytest
-from host import wait_for
 from images import Layer, Layout
 
 DOCKER = {
@@ -251,8 +251,46 @@ def test_the_local_store(fresh, place, layout):
     fresh.ok("image", "copy", f"berth:{identity}", f"dir:{place}/by-id")
     fresh.call("image", "copy", "berth:nope", f"dir:{place}/x").fails(1, "no such image: nope")
     assert not (place / "x").exists()
-    # Copies of other workers come and go; one that stays is a leftover.
-    wait_for(lambda: not [name for name in os.listdir("/var/tmp") if name.startswith("berth-copy-")], "no copy left", 20)
+
+
+@pytest.mark.parametrize("how", ["gzip", "zstd", None])
+def test_layers_go_into_the_store_once(fresh, place, how):
+    """Straight from where they are: nothing stands in a temporary directory on the way."""
+    simple_layout(how).directory(place / "source")
+    without = {"TMPDIR": f"{place}/nowhere"}
+    fresh.ok("image", "copy", f"oci:{place}/source:1", f"oci-archive:{place}/archive.tar:1")
+    fresh.ok("image", "copy", f"oci:{place}/source:1", f"dir:{place}/files")
+    for source in (f"oci:{place}/source:1", f"oci-archive:{place}/archive.tar:1", f"dir:{place}/files"):
+        fresh.ok("image", "copy", source, "berth:copied:1", env=without, timeout=30)
+        blobs = {n.rpartition("/")[2]: d for n, d in tree(place / "source").items() if n.startswith("blobs")}
+        assert {path.name: path.read_bytes() for path in (fresh.root / "blobs/sha256").iterdir()} == blobs
+        assert not (fresh.root / "partial").exists() or not os.listdir(fresh.root / "partial")
+        invariants.check_invariants(fresh)
+        fresh.ok("rmi", "copied:1")
+
+
+def test_a_damaged_layer_does_not_come_into_the_store(fresh, place):
+    layout = simple_layout()
+    blobs = layout.directory(place / "source") / "blobs/sha256"
+    manifest = json.loads((blobs / top(place / "source")["digest"].partition(":")[2]).read_text())
+    path = blobs / manifest["layers"][1]["digest"].partition(":")[2]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(data)
+    fresh.call("image", "copy", f"oci:{place}/source:1", "berth:copied:1", timeout=30).fails(1, "digest|diff id|gzip|invalid")
+    assert fresh.ok("images", "-aq").text == ""
+    invariants.check_invariants(fresh)
+
+
+def test_an_artifact_does_not_come_into_the_store(fresh, place):
+    layout = Layout()
+    config = layout.descriptor({}, "application/vnd.example.thing")
+    document = {"schemaVersion": 2, "mediaType": images.MANIFEST, "config": config, "layers": []}
+    layout.manifests.append({**layout.descriptor(document, images.MANIFEST), "annotations": {"org.opencontainers.image.ref.name": "1"}})
+    layout.directory(place / "source")
+    fresh.call("image", "copy", f"oci:{place}/source:1", "berth:thing:1").fails(
+        1, "the store keeps images, and this is an artifact of type application/vnd.example.thing: copy it to a registry or to oci:DIR")
 
 
 # Conversions

@@ -225,6 +225,28 @@ def test_a_pull_that_was_killed_goes_on_where_it_was(fresh, registry):
     invariants.check_invariants(fresh)
 
 
+def test_a_copy_into_the_store_goes_on_where_it_was(fresh, registry):
+    """What `image copy` takes from a registry comes as in a pull."""
+    blob, diff = big("data", 1 << 20)
+    digest = add(registry, layers=[layer(a="one"), (blob, diff)])
+    registry.fault("GET", BLOB + digest_of(blob), times=1, stall=len(blob) // 2)
+    words = ("image", "copy", "--src-tls-verify=false", f"docker://{registry.host}/app:1", "berth:copied:1")
+    copy = fresh.popen(*words, start_new_session=True)
+    path = fresh.root / "partial" / digest_of(blob)[7:]
+    wait_for(lambda: path.exists() and path.stat().st_size > len(blob) // 4, "some of the blob")
+    os.killpg(copy.pid, signal.SIGINT)
+    assert copy.wait(timeout=10) != 0
+    assert fresh.ok("images", "-aq").text == ""
+    registry.release()
+    registry.requests.clear()
+    fresh.ok(*words, timeout=60)
+    again = registry.seen("GET", BLOB + digest_of(blob))
+    assert len(again) == 1 and again[0].header("range")
+    assert stored(fresh, digest) == registry.manifests["app"]["1"][0] and stored(fresh, digest_of(blob)) == blob
+    assert partial(fresh) == []
+    invariants.check_invariants(fresh)
+
+
 @pytest.mark.parametrize("name", ["INT", "TERM"])
 def test_a_signal_ends_a_pull_at_once(fresh, registry, name):
     blob, diff = big("data", 1 << 20)
