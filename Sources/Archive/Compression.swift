@@ -36,11 +36,13 @@ public enum Compression: Sendable, Hashable {
     }
 
     /// An encoder for this compression in front of `sink`; `sink` itself for `.none`.
-    public func encoder(_ sink: any ByteSink) throws(ArchiveError) -> any ByteSink {
+    ///
+    /// - Parameter level: nil takes the compression's own.
+    public func encoder(_ sink: any ByteSink, level: Int32? = nil) throws(ArchiveError) -> any ByteSink {
         switch self {
         case .none: sink
-        case .gzip: try GzipEncoder(sink)
-        case .zstd: try ZstdEncoder(sink)
+        case .gzip: try GzipEncoder(sink, level: level ?? 6)
+        case .zstd: try ZstdEncoder(sink, level: level ?? 3)
         }
     }
 }

@@ -2,7 +2,7 @@
 enum Schema {
     static var version: Int64 { Int64(migrations.count) }
 
-    static let migrations: [String] = [initial, registryNames]
+    static let migrations: [String] = [initial, registryNames, compressedLayers]
 
     /// Digests and ids are text (`sha256:…`, 64 hexadecimal digits), times are nanoseconds since 1970.
     ///
@@ -97,5 +97,22 @@ enum Schema {
             image_id TEXT PRIMARY KEY REFERENCES images(id) ON DELETE CASCADE,
             used_ns INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
+        """
+
+    /// What plain layers became when they were pushed (`Store+CompressedLayers.swift`): digest and size by the plain blob's
+    /// digest and the way it was compressed. A row goes with the last image that needs the plain blob.
+    private static let compressedLayers = """
+        CREATE TABLE compressed_layers(
+            plain TEXT NOT NULL,
+            method TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            PRIMARY KEY(plain, method)
+        ) STRICT, WITHOUT ROWID;
+        CREATE TRIGGER compressed_layers_end AFTER DELETE ON image_blobs
+        WHEN NOT EXISTS (SELECT 1 FROM image_blobs WHERE digest=OLD.digest)
+        BEGIN
+            DELETE FROM compressed_layers WHERE plain=OLD.digest;
+        END;
         """
 }

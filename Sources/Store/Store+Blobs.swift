@@ -29,7 +29,8 @@ public struct BlobFiles: Sendable {
 extension Store {
     public var blobFiles: BlobFiles { BlobFiles(root) }
 
-    /// In which repositories of a registry blobs are known to be, from what was pulled from there and pushed to there.
+    /// In which repositories of a registry blobs are likely to be, from what was pulled from there and pushed to there, as they
+    /// are here or compressed.
     ///
     /// - Parameter domain: `docker.io`, `localhost:5000`.
     /// - Returns: paths (`library/alpine`) for each digest.
@@ -37,8 +38,12 @@ extension Store {
         var result: [String: [String]] = [:]
         try database.query(
             """
-            SELECT DISTINCT digest, substr(reference, ?2, instr(reference,'@')-?2) FROM repo_digests
-            JOIN image_blobs USING(image_id) WHERE substr(reference,1,?2-1)=?1 ORDER BY 2
+            WITH at(image_id, path) AS (
+                SELECT image_id, substr(reference, ?2, instr(reference,'@')-?2) FROM repo_digests
+                WHERE substr(reference,1,?2-1)=?1)
+            SELECT digest, path FROM at JOIN image_blobs USING(image_id)
+            UNION SELECT c.digest, path FROM at JOIN image_blobs b USING(image_id) JOIN compressed_layers c ON plain=b.digest
+            ORDER BY 2
             """, [.text(domain + "/"), .integer(Int64(domain.utf8.count) + 2)]
         ) { row in result[row.text(0), default: []].append(row.text(1)) }
         return result

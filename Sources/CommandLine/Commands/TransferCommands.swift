@@ -69,6 +69,10 @@ struct PushCommand {
         let name = arguments.positionals[0]
         let mode = try TransferProgress.Mode(arguments)
         let access = try arguments.registryAccess()
+        let options = try engine { () throws(EngineError) in
+            try PushOptions(
+                format: arguments.optionalString("compression-format"), level: arguments.int64("compression-level"))
+        }
         if let status = try session.delegated() { return status }
         if !arguments.bool("all-tags"), mode == .plain || mode == .terminal, let reference = try? Reference.parse(name),
             reference.tag == nil, reference.digest == nil
@@ -79,7 +83,8 @@ struct PushCommand {
         let progress = TransferProgress(mode)
         let images = try progress.during { () throws(EngineError) in
             arguments.bool("all-tags")
-                ? try session.engine.pushAllTags(name, access, progress) : [try session.engine.push(name, access, progress)]
+                ? try session.engine.pushAllTags(name, access, options, progress)
+                : [try session.engine.push(name, access, options, progress)]
         }
         for image in images {
             switch mode {

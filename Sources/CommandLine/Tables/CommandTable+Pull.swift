@@ -23,8 +23,8 @@ extension CommandTable {
             unsupported: {
                 Flag.unsupported(
                     values: """
-                        compression-format compression-level encrypt-layer encryption-key format/f platform retry retry-delay
-                        sign-by sign-by-sigstore sign-by-sigstore-private-key sign-by-sq-fingerprint sign-passphrase-file
+                        encrypt-layer encryption-key format/f platform sign-by sign-by-sigstore sign-by-sigstore-private-key
+                        sign-by-sq-fingerprint sign-passphrase-file
                         """,
                     switches: "compress disable-content-trust force-compression remove-signatures")
             }, run: action(.push))
@@ -44,6 +44,10 @@ enum PullFlags {
     @Sendable static func push() -> [Flag] {
         [
             .bool("all-tags", "a", "Upload all tags of the repository"),
+            .string(
+                "compression-format", nil, "How layers without compression are compressed: gzip or zstd", value: "format",
+                completion: .values(["gzip", "zstd"])),
+            .value("compression-level", nil, .int, "How hard: gzip takes 1 to 9, zstd 1 to 19"),
             .string("digestfile", nil, "Write the digest of the uploaded image to this file", completion: .file),
         ] + progress + TransferFlags.access()
     }

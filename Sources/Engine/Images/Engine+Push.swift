@@ -38,7 +38,7 @@ extension Engine {
     /// registry has is not sent: an image that is there already costs one request.
     /// - Parameter text: a name of a local image.
     public func push(
-        _ text: String, _ access: TransferAccess, _ observer: (any PushObserver)?
+        _ text: String, _ access: TransferAccess, _ options: PushOptions = PushOptions(), _ observer: (any PushObserver)?
     ) throws(EngineError) -> PushedImage {
         let reference: Reference
         do throws(OCIError) { reference = try Reference.parse(text).withDefaultTag } catch {
@@ -55,29 +55,39 @@ extension Engine {
         // It ends all connections when it goes.
         defer { withExtendedLifetime(client) {} }
         let repository = try remote { () throws(RegistryError) in try client.repository(reference) }
-        let manifest = details.manifest
-        let digest = try parsed(details.record.manifestDigest)
-        observer?.pushing(reference, manifest.layers)
-        let head = try? repository.head(reference.target)
-        if head?.digest == digest {
-            for index in manifest.layers.indices { observer?.blob(index, .exists) }
+        let plan = try PushPlan(details, options, store)
+        observer?.pushing(reference, plan.stored.layers)
+        var manifest = try plan.manifest(plan.known)
+        // What it will be is known when every layer is, from the last time: then one question tells whether it is there.
+        if let expected = manifest, try self.head(repository, reference) == (try digest(expected)) {
+            for index in plan.stored.layers.indices { observer?.blob(index, .exists) }
         } else {
-            try upload(manifest, repository, store, access.parallel, observer)
+            manifest = try plan.manifest(try upload(plan, repository, store, access, observer))
+            guard let manifest else { throw EngineError(.system, "push", reference.familiar, cause: "a layer is missing") }
             _ = try remote { () throws(RegistryError) in
                 try repository.put(manifest.raw, manifest.mediaType, as: reference.target)
             }
         }
-        let document = Descriptor(mediaType: manifest.mediaType, digest: digest, size: Int64(manifest.raw.count))
+        guard let manifest else { throw EngineError(.system, "push", reference.familiar, cause: "a layer is missing") }
+        let document = Descriptor(
+            mediaType: manifest.mediaType, digest: try digest(manifest), size: Int64(manifest.raw.count))
         let name = reference.called(document)
         try stored { () throws(StoreError) in
             try store.recordDigest(reference: name.reference, image: id, mediaType: name.mediaType, size: name.size)
         }
-        return PushedImage(reference: reference, digest: digest, size: document.size)
+        return PushedImage(reference: reference, digest: document.digest, size: document.size)
+    }
+
+    private func digest(_ manifest: Manifest) throws(EngineError) -> Digest { try Digest.ofContent(manifest.raw) }
+
+    /// What a name stands for at the registry now; nil for nothing, or when it cannot be asked.
+    private func head(_ repository: Repository, _ reference: Reference) throws(EngineError) -> Digest? {
+        (try? repository.head(reference.target))?.digest
     }
 
     /// All tags of a repository that are here.
     public func pushAllTags(
-        _ text: String, _ access: TransferAccess, _ observer: (any PushObserver)?
+        _ text: String, _ access: TransferAccess, _ options: PushOptions = PushOptions(), _ observer: (any PushObserver)?
     ) throws(EngineError) -> [PushedImage] {
         let repository: Reference
         do throws(OCIError) { repository = try Reference.parse(text) } catch { throw .invalid(error.description) }
@@ -90,22 +100,28 @@ extension Engine {
             throw EngineError(.notFound, sentence: "An image does not exist locally with the tag: \(repository.familiarName)", exitCode: 1)
         }
         var result: [PushedImage] = []
-        for name in names { result.append(try push(name, access, observer)) }
+        for name in names { result.append(try push(name, access, options, observer)) }
         return result
     }
 
-    private func parsed(_ digest: String) throws(EngineError) -> Digest {
-        do throws(OCIError) { return try Digest.parse(digest) } catch { throw .invalid(error.description) }
-    }
-
+    /// Brings all blobs to the registry.
+    ///
+    /// - Returns: what plain layers became.
     private func upload(
-        _ manifest: Manifest, _ repository: Repository, _ store: Store, _ parallel: Int, _ observer: (any PushObserver)?
-    ) throws(EngineError) {
+        _ plan: PushPlan, _ repository: Repository, _ store: Store, _ access: TransferAccess, _ observer: (any PushObserver)?
+    ) throws(EngineError) -> [Digest: Descriptor] {
         let neighbours = try stored { () throws(StoreError) in try store.repositoriesOfBlobs(at: repository.reference.domain) }
         let crew = UploadCrew(
-            blobs: manifest.layers + [manifest.config], repository: repository, store: store, neighbours: neighbours,
-            observer: observer, layers: manifest.layers.count)
-        try crew.run(threads: parallel)
+            plan, repository: repository, store: store, neighbours: neighbours, observer: observer,
+            cancellation: access.cancellation)
+        let result = Result { () throws(EngineError) in try crew.run(threads: access.parallel) }
+        // Also of a push that failed: the next one asks whether they arrived before it compresses again.
+        let made = crew.compressed.filter { plan.known[$0.key]?.digest != $0.value.digest }
+        try stored { () throws(StoreError) in
+            try store.recordCompressedLayers(made.map { ($0.key, $0.value.digest, $0.value.size) }, method: plan.method)
+        }
+        try result.get()
+        return crew.compressed
     }
 }
 
@@ -119,20 +135,26 @@ private final class UploadCrew: @unchecked Sendable {
     private let neighbours: [String: [String]]
     private let observer: (any PushObserver)?
     private let layers: Int
+    private let plan: PushPlan
+    private let cancellation: Cancellation?
     private var next = 0
     private var begun: Set<Digest> = []
     private var failure: EngineError?
+    /// What plain layers became; whole when ``run(threads:)`` has returned.
+    private(set) var compressed: [Digest: Descriptor] = [:]
 
     init(
-        blobs: [Descriptor], repository: Repository, store: Store, neighbours: [String: [String]],
-        observer: (any PushObserver)?, layers: Int
+        _ plan: PushPlan, repository: Repository, store: Store, neighbours: [String: [String]],
+        observer: (any PushObserver)?, cancellation: Cancellation?
     ) {
-        self.blobs = blobs
+        self.plan = plan
+        self.cancellation = cancellation
+        blobs = plan.stored.layers + [plan.stored.config]
         self.repository = repository
         self.files = store.blobFiles
         self.neighbours = neighbours
         self.observer = observer
-        self.layers = layers
+        layers = plan.stored.layers.count
     }
 
     func run(threads: Int) throws(EngineError) {
@@ -167,13 +189,46 @@ private final class UploadCrew: @unchecked Sendable {
         // The same layer twice in one image is sent once.
         guard monitor.locked({ begun.insert(blob.digest).inserted }) else { return tell(index, .exists) }
         tell(index, .preparing)
-        if try remote({ () throws(RegistryError) in try repository.hasBlob(blob.digest) }) { return tell(index, .exists) }
-        for path in neighbours[blob.digest.description] ?? [] where path != repository.reference.path {
-            if try remote({ () throws(RegistryError) in try repository.mount(blob.digest, from: path) }) {
-                return tell(index, .mounted(from: path))
-            }
+        if plan.plain.contains(blob.digest) { return try bringCompressed(blob, index) }
+        if try isThere(blob, index) { return }
+        let file = try stored { () throws(StoreError) in try files.open(blob) }
+        try upload(blob, file, index)
+    }
+
+    private func bringCompressed(_ blob: Descriptor, _ index: Int) throws(EngineError) {
+        let known = plan.known[blob.digest]
+        if let known, try isThere(known, index) {
+            return monitor.locked { compressed[blob.digest] = known }
         }
         let file = try stored { () throws(StoreError) in try files.open(blob) }
+        let reader = FileReader(file.fd, offset: 0, length: blob.size, name: blob.digest.description)
+        let made = try CompressedLayer.make(reader, plan.compression, level: plan.level, cancellation)
+        guard made.diffHex == blob.digest.hex else {
+            throw .damaged(blob.digest.description, "the stored blob has other content (berth system check tells more)")
+        }
+        let descriptor = made.descriptor(insteadOf: blob, plan.compression)
+        monitor.locked { compressed[blob.digest] = descriptor }
+        // Another version of the compressor gives other bytes than were asked about.
+        if descriptor.digest != known?.digest, try isThere(descriptor, index) { return }
+        try upload(descriptor, made.content.file, index)
+    }
+
+    /// Whether the registry has a blob, or takes it over from another of its repositories.
+    private func isThere(_ blob: Descriptor, _ index: Int) throws(EngineError) -> Bool {
+        if try remote({ () throws(RegistryError) in try repository.hasBlob(blob.digest) }) {
+            tell(index, .exists)
+            return true
+        }
+        for path in neighbours[blob.digest.description] ?? [] where path != repository.reference.path {
+            if try remote({ () throws(RegistryError) in try repository.mount(blob.digest, from: path) }) {
+                tell(index, .mounted(from: path))
+                return true
+            }
+        }
+        return false
+    }
+
+    private func upload(_ blob: Descriptor, _ file: SharedFD, _ index: Int) throws(EngineError) {
         let observer = index < layers ? observer : nil
         try remote { () throws(RegistryError) in
             try repository.upload(blob, from: file.fd) { sent in observer?.blob(index, .sent(sent)) }

@@ -73,36 +73,8 @@ struct LayerRewriter {
             try source.read(layer, into: verifying)
             try verifying.verify()
         }
-        let output = try SpoolFile()
-        let sink = FileSink(output.file.fd, name: "temporary file")
-        let measuring = MeasuringSink(sink)
-        try archived { () throws(ArchiveError) in
-            let stream = try LayerStream(FileReader(original.file.fd, offset: 0, length: size, name: "layer"))
-            let encoder = try wanted.encoder(measuring)
-            while true {
-                let piece = try stream.lend()
-                if piece.isEmpty { break }
-                try encoder.write(piece)
-            }
-            try encoder.finish()
-            // Encoders end the sink they write into or leave that to their owner; a second end writes nothing more.
-            try sink.finish()
-            _ = try stream.finish()
-        }
-        var changed = layer
-        changed.mediaType = LayerRewriter.type(layer.mediaType, wanted)
-        changed.size = measuring.size
-        changed.digest = try measuring.digest()
-        changed.data = nil
-        return PlannedBlob(changed, rewritten: FileRange(file: output.file, offset: 0, size: measuring.size))
-    }
-
-    private static func type(_ type: MediaType, _ compression: Compression) -> MediaType {
-        let isDocker = [.dockerLayer, .dockerLayerGzip, .dockerLayerZstd].contains(type)
-        switch compression {
-        case .none: return isDocker ? .dockerLayer : .ociLayer
-        case .gzip: return isDocker ? .dockerLayerGzip : .ociLayerGzip
-        case .zstd: return isDocker ? .dockerLayerZstd : .ociLayerZstd
-        }
+        let reader = FileReader(original.file.fd, offset: 0, length: size, name: "layer")
+        let made = try CompressedLayer.make(reader, wanted)
+        return PlannedBlob(made.descriptor(insteadOf: layer, wanted), rewritten: made.content)
     }
 }
