@@ -6,8 +6,10 @@ import OCI
 extension ParsedArguments {
     /// How one side talks to its registry.
     ///
-    /// - Parameter side: `src-`, `dest-` or nothing.
-    func registryAccess(_ side: String = "") throws(CommandError) -> TransferAccess {
+    /// - Parameters:
+    ///   - side: `src-`, `dest-` or nothing.
+    ///   - retries: whether the command has `--retry` and `--retry-delay`.
+    func registryAccess(_ side: String = "", retries: Bool = false) throws(CommandError) -> TransferAccess {
         var access = TransferAccess()
         access.credentials = optionalString(side + "creds")
         access.isAnonymous = bool(side + "no-creds")
@@ -17,6 +19,13 @@ extension ParsedArguments {
         if isSet(side + "tls-verify") { access.tlsVerify = bool(side + "tls-verify") }
         if side.isEmpty, bool("insecure") { access.tlsVerify = false }
         access.certificateDirectory = optionalString(side + "cert-dir")
+        if retries {
+            if isSet("retry") { access.retries = Int(clamping: uint64("retry") ?? 0) }
+            if isSet("retry-delay"), let delay = int64("retry-delay") {
+                guard delay >= 0 else { throw CommandError("--retry-delay cannot be negative") }
+                access.retryDelay = Double(delay) / 1e9
+            }
+        }
         access.authFile = optionalString(side + "authfile") ?? (side.isEmpty ? nil : optionalString("authfile"))
         return access
     }

@@ -24,7 +24,7 @@ struct PullCommand {
         let progress = TransferProgress(mode)
         var options = PullOptions(policy: try arguments.signaturePolicy())
         options.platform = arguments.string("platform")
-        options.access = try arguments.registryAccess()
+        options.access = try arguments.registryAccess(retries: true)
         options.lock = try arguments.lockFile()
         let images = try progress.during { () throws(EngineError) in
             arguments.bool("all-tags")
@@ -68,7 +68,7 @@ struct PushCommand {
     func run() throws(CommandError) -> Int32 {
         let name = arguments.positionals[0]
         let mode = try TransferProgress.Mode(arguments)
-        let access = try arguments.registryAccess()
+        let access = try arguments.registryAccess(retries: true)
         let options = try engine { () throws(EngineError) in
             try PushOptions(
                 format: arguments.optionalString("compression-format"), level: arguments.int64("compression-level"))
@@ -110,7 +110,13 @@ struct ImagePuller {
     func supplying<R: ~Copyable>(
         _ request: ContainerRequest, _ body: (ContainerRequest) throws(EngineError) -> R
     ) throws(CommandError) -> R {
-        if request.pull == .always { try pull(request) }
+        // A pinned name is what the file says, whatever is here under it; what is here already costs no question then.
+        let isPinned = session.arguments.optionalString("lock") != nil
+        if isPinned, request.pull == .never {
+            throw CommandError("--lock and --pull never contradict each other: a pinned image may have to be fetched", status: 125)
+        }
+        if session.arguments.bool("locked"), !isPinned { throw CommandError("--locked needs --lock FILE", status: 125) }
+        if request.pull == .always || isPinned { try pull(request) }
         do throws(EngineError) {
             return try body(request)
         } catch {
@@ -132,6 +138,18 @@ struct ImagePuller {
             if let value = session.arguments.optionalString(name) { arguments += ["--" + name, value] }
         }
         arguments.append("pull")
+        // What was not typed is left to pull, which may find it in a file.
+        for flag in PullFlags.ofRun where session.arguments.isSet(flag.name) {
+            if flag.kind == .bool {
+                arguments.append("--\(flag.name)=\(session.arguments.bool(flag.name))")
+            } else if flag.kind == .duration {
+                arguments += ["--" + flag.name, "\(session.arguments.int64(flag.name) ?? 0)ns"]
+            } else if flag.kind == .uint {
+                arguments += ["--" + flag.name, "\(session.arguments.uint64(flag.name) ?? 0)"]
+            } else {
+                arguments += ["--" + flag.name, session.arguments.string(flag.name)]
+            }
+        }
         if session.arguments.bool("quiet") { arguments.append("--quiet") }
         if !request.platform.isEmpty { arguments += ["--platform", request.platform] }
         arguments += ["--", request.definition.image]

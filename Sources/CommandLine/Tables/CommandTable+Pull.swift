@@ -12,7 +12,7 @@ extension CommandTable {
             ], arity: .exactly(1), completion: [.names(.images)], flags: PullFlags.pull,
             unsupported: {
                 Flag.unsupported(
-                    values: "arch os variant policy decryption-key retry retry-delay", switches: "disable-content-trust")
+                    values: "arch os variant policy decryption-key", switches: "disable-content-trust")
             }, run: action(.pull))
     }
 
@@ -38,7 +38,7 @@ enum PullFlags {
             .bool("all-tags", "a", "Download all tagged images in the repository"),
             ImageFlags.platform("Platform to download"),
             TransferFlags.policy,
-        ] + TransferFlags.lock() + progress + TransferFlags.access()
+        ] + TransferFlags.lock() + progress + TransferFlags.retry + TransferFlags.access()
     }
 
     @Sendable static func push() -> [Flag] {
@@ -49,18 +49,19 @@ enum PullFlags {
                 completion: .values(["gzip", "zstd"])),
             .value("compression-level", nil, .int, "How hard: gzip takes 1 to 9, zstd 1 to 19"),
             .string("digestfile", nil, "Write the digest of the uploaded image to this file", completion: .file),
-        ] + progress + TransferFlags.access()
+        ] + progress + TransferFlags.retry + TransferFlags.access()
     }
 
-    private static var progress: [Flag] {
-        [
-            .string(
-                "progress", nil, "How to tell progress: auto, tty, plain, json or quiet", default: "auto",
-                completion: .values(modes)
-            ) { modes.contains($0) ? nil : "must be one of auto, tty, plain, json, quiet" },
-            .bool("quiet", "q", "Print the image's name only"),
-        ]
-    }
+    /// What `run` and `create` hand on to the pull they do, besides `--platform` and `--quiet`.
+    static let ofRun: [Flag] =
+        TransferFlags.lock() + [mode] + TransferFlags.retry
+        + TransferFlags.access().filter { ["authfile", "cert-dir", "creds", "tls-verify"].contains($0.name) }
+
+    private static let mode = Flag.string(
+        "progress", nil, "How to tell progress: auto, tty, plain, json or quiet", default: "auto", completion: .values(modes)
+    ) { modes.contains($0) ? nil : "must be one of auto, tty, plain, json, quiet" }
+
+    private static var progress: [Flag] { [mode, .bool("quiet", "q", "Print the image's name only")] }
 
     private static let modes = ["auto", "tty", "plain", "json", "quiet"]
 }

@@ -44,7 +44,7 @@ enum RunFlags {
                 "pull", nil, "When to fetch the image: always, missing or never", default: "missing",
                 completion: .values(ValueWords.pullPolicies), check: ValueRules.pullPolicy),
             .bool("quiet", "q", "Do not tell how fetching goes"),
-        ]
+        ] + PullFlags.ofRun
     }
 
     private static func process() -> [Flag] {
@@ -159,8 +159,8 @@ enum RunFlags {
     @Sendable static func unsupported() -> [Flag] {
         Flag.unsupported(
             values: """
-                add-host arch authfile blkio-weight-device cert-dir cgroup-conf cgroups chrootdirs
-                conmon-pidfile cpu-count cpu-percent creds decryption-key device-cgroup-rule device-read-bps
+                add-host arch blkio-weight-device cgroup-conf cgroups chrootdirs
+                conmon-pidfile cpu-count cpu-percent decryption-key device-cgroup-rule device-read-bps
                 device-read-iops device-write-bps device-write-iops dns dns-opt dns-option dns-search env-merge expose
                 gidmap gpus group-entry health-cmd health-interval health-log-destination health-max-log-count
                 health-max-log-size health-on-failure health-retries health-start-interval health-start-period
@@ -168,12 +168,12 @@ enum RunFlags {
                 health-startup-timeout health-timeout hosts-file hostuser image-volume init-ctr init-path
                 io-maxbandwidth io-maxiops ip ip6 isolation kernel-memory link link-local-ip mac-address net-alias
                 network-alias os passwd-entry personality pidfile pod pod-id-file preserve-fd preserve-fds publish/p
-                rdt-class requires retry retry-delay sdnotify seccomp-policy secret shm-size-systemd storage-opt
+                rdt-class requires sdnotify seccomp-policy secret shm-size-systemd storage-opt
                 subgidname subuidname systemd timeout tz uidmap umask unsetenv variant volume-driver volumes-from
                 """,
             switches: """
                 disable-content-trust env-host http-proxy no-healthcheck no-hostname no-hosts passwd publish-all/P
-                read-only-tmpfs replace rmi rootfs tls-verify unsetenv-all use-api-socket
+                read-only-tmpfs replace rmi rootfs unsetenv-all use-api-socket
                 """)
     }
 }

@@ -28,6 +28,11 @@ enum TransferFlags {
         ]
     }
 
+    static let retry: [Flag] = [
+        .value("retry", nil, .uint, "How often a request that failed is sent again", default: "5"),
+        .value("retry-delay", nil, .duration, "How long to wait before that, the first time", default: "500ms"),
+    ]
+
     private static let platform: [Flag] = [
         .string("platform", nil, "Platform to choose of several, as os[/arch[/variant]]"),
         .string("override-arch", nil, "Architecture to choose of several"),

@@ -16,6 +16,11 @@ public struct TransferAccess: Sendable {
     /// Blobs under way at once.
     public var parallel = 4
 
+    /// How often a request that failed for the network's or server's sake is sent again, and the seconds before the first time;
+    /// nil takes the client's own.
+    public var retries: Int?
+    public var retryDelay: Double?
+
     public var cancellation: Cancellation?
 
     public init() {}
@@ -40,6 +45,12 @@ public struct TransferAccess: Sendable {
         options.certificateDirectory = certificateDirectory
         options.maxParallel = parallel
         options.cancellation = cancellation
+        if let retries { options.limits.attempts = min(retries, 1000) + 1 }
+        if let retryDelay {
+            options.limits.firstDelay = retryDelay
+            options.limits.longestDelay = max(options.limits.longestDelay, retryDelay)
+            options.limits.delayBudget = max(options.limits.delayBudget, retryDelay * Double(options.limits.attempts))
+        }
         if let credentials { options.credentials = Credentials(credentials) }
         if isAnonymous { options.credentials = Credentials(user: "", password: "") }
         let home = environmentVariable("HOME") ?? "/"

@@ -10,7 +10,7 @@ import pytest
 
 import images
 import invariants
-from fault_registry import FaultRegistry, digest_of
+from fault_registry import Certificates, FaultRegistry, digest_of
 from host import wait_for
 from loop_store import LoopBerth
 from sweep import MUTATING, injected, numbers, require_strace
@@ -537,3 +537,62 @@ def test_s53_documents(fresh, registry, change, pattern):
     fresh.call("pull", f"{registry.host}/app:bad").fails(1, pattern)
     assert fresh.ok("images", "-aq").text == ""
     assert registry.count("GET", BLOB + digest_of(layer(a="one")[0])) == 0
+
+
+# What run hands on
+
+
+def test_run_with_a_lock_file(fresh, registry, place):
+    first = runnable(registry, fresh.suite.init)
+    name = f"{registry.host}/box"
+    lock = place / "images.lock"
+    fresh.call("run", "--rm", "--locked", "--lock", lock, "--network", "none", name, "true").fails(125, "not in the lock file")
+    fresh.call("run", "--rm", "--locked", "--network", "none", name, "true").fails(125, "--locked needs --lock FILE")
+    fresh.call("create", "--pull", "never", "--lock", lock, name).fails(125, "--lock and --pull never contradict each other")
+    fresh.ok("run", "--rm", "--lock", lock, "--network", "none", name, "true", timeout=60)
+    assert f"{name}:latest {first}" in lock.read_text()
+    # The tag moves, and the one here with it; the pin does not.
+    second = add(registry, repository="box", tag="latest", layers=[layer(nothing="to run")])
+    fresh.ok("pull", name)
+    assert fresh.inspect(name, "RepoDigests") == [f"{name}@{second}"]
+    fresh.ok("create", "--locked", "--lock", lock, "--network", "none", "--name", "it", name, "true", timeout=60)
+    assert fresh.inspect(name, "RepoDigests") == [f"{name}@{first}"]
+    # What is pinned and here costs no question.
+    registry.requests.clear()
+    fresh.ok("run", "--rm", "--locked", "--lock", lock, "--network", "none", name, "true", timeout=60)
+    assert registry.requests == []
+    fresh.clear()
+
+
+def test_run_hands_on_how_registries_are_asked(fresh, registry, place):
+    runnable(registry, fresh.suite.init)
+    name = f"{registry.host}/box"
+    registry.basic("me", "secret")
+    words = ("--rm", "--network", "none", name, "true")
+    fresh.call("run", *words, timeout=60).fails(125, "wants authentication")
+    fresh.ok("run", "--creds", "me:secret", *words, timeout=60)
+    fresh.ok("rmi", name)
+    file = images.write(place / "auth.json", json.dumps({"auths": {registry.host: {"auth": "bWU6c2VjcmV0"}}}).encode())
+    result = fresh.call("run", "--authfile", file, "--progress", "json", *words, timeout=60).exits(0)
+    assert '{"status":"Pull complete"' in result.err
+    fresh.ok("rmi", name)
+    registry.fault("HEAD", "/manifests/", times=3, status=503, retry_after="0")
+    registry.requests.clear()
+    fresh.call("run", "--authfile", file, "--retry", "0", *words, timeout=60).fails(125, "503")
+    assert registry.count("HEAD", "/manifests/") == 1
+    fresh.ok("run", "--authfile", file, "--retry", "9", "--retry-delay", "1ms", "--quiet", *words, timeout=60)
+    fresh.clear()
+
+
+def test_run_hands_on_what_it_trusts(fresh, place):
+    with FaultRegistry(tls=Certificates(place / "tls")) as registry:
+        runnable(registry, fresh.suite.init)
+        words = ("--network", "none", f"{registry.host}/box", "true")
+        trusted = place / "trusted"
+        trusted.mkdir(mode=0o755)
+        images.write(trusted / "ca.crt", registry.tls.authority.read_bytes())
+        fresh.call("create", "--tls-verify", *words, timeout=60).fails(125, "certificate")
+        fresh.ok("run", "--rm", "--cert-dir", trusted, *words, timeout=60)
+        fresh.ok("rmi", f"{registry.host}/box")
+        fresh.ok("run", "--rm", "--tls-verify=false", *words, timeout=60)
+        fresh.clear()
