@@ -101,6 +101,7 @@ enum RegistryProbe {
             let bytes = (try? FD.cwd.readFile(rest[0])) ?? []
             say("\(try repository.put(bytes, MediaType(rest[1]), as: reference.target))")
         case "delete": try repository.delete(reference.target)
+        case "crowd": try crowd(repository, rest)
         case "tags": say(try repository.tags().joined(separator: "\n"))
         case "referrers":
             for found in try repository.referrers(try descriptor(rest[0], "0").digest, artifactType: rest.dropFirst().first) {
@@ -126,6 +127,74 @@ enum RegistryProbe {
             }
             if count == 0 { return }
             try? FD.standardOutput.writeAll(Array(buffer[..<count]))
+        }
+    }
+
+    /// `crowd REF THREADS ROUNDS DIGEST SIZE …`: as many threads with one client, each asking for tags and all blobs in turn.
+    private static func crowd(_ repository: Repository, _ rest: [String]) throws(RegistryError) {
+        guard rest.count >= 4, let threads = Int(rest[0]), let rounds = Int(rest[1]) else {
+            throw RegistryError(.configuration, "THREADS ROUNDS DIGEST SIZE")
+        }
+        var blobs: [Descriptor] = []
+        for index in stride(from: 2, to: rest.count - 1, by: 2) { blobs.append(try descriptor(rest[index], rest[index + 1])) }
+        let (wanted, counts) = (blobs, Counts())
+        var workers: [Worker] = []
+        for number in 0..<threads {
+            let worker = try? Worker {
+                counts.waitForAll(threads)
+                for round in 0..<rounds {
+                    do throws(RegistryError) {
+                        let blob = wanted[(number + round) % wanted.count]
+                        counts.note(tags: try repository.tags().count, isRight: try sum(repository, blob) == blob.digest.hex)
+                    } catch { counts.note("\(error.cause) [\(error.code.rawValue)]") }
+                }
+            }
+            if let worker { workers.append(worker) }
+        }
+        for worker in workers { worker.join() }
+        say(counts.text)
+    }
+
+    private static func sum(_ repository: Repository, _ blob: Descriptor) throws(RegistryError) -> String {
+        let stream = try repository.blob(blob)
+        let lender = BufferedLender(stream)
+        var hash = SHA256()
+        do throws(ArchiveError) {
+            while true {
+                let piece = try lender.lend()
+                if piece.isEmpty { return hash.finishHex() }
+                hash.update(piece)
+            }
+        } catch { throw stream.failure ?? RegistryError(.network, "no failure told: \(error)") }
+    }
+
+    private final class Counts: @unchecked Sendable {
+        // SAFETY: everything is only touched under the monitor's lock.
+        private let monitor = Archive.Monitor()
+        private var ready = 0
+        private var (tags, right, wrong) = (0, 0, 0)
+        private var failures: [String] = []
+
+        /// All begin at once.
+        func waitForAll(_ threads: Int) {
+            monitor.lock()
+            ready += 1
+            monitor.wakeAll()
+            while ready < threads { monitor.wait() }
+            monitor.unlock()
+        }
+
+        func note(tags count: Int, isRight: Bool) {
+            monitor.locked {
+                tags += count
+                if isRight { right += 1 } else { wrong += 1 }
+            }
+        }
+
+        func note(_ failure: String) { monitor.locked { failures.append(failure) } }
+
+        var text: String {
+            monitor.locked { (["tags \(tags) right \(right) wrong \(wrong)"] + failures).joined(separator: "\n") }
         }
     }
 

@@ -73,14 +73,13 @@ final class Authorizer: Sendable {
             let before = scopes
             scopes = Scope.union(scopes, Scope.parse(bearer.parameters["scope"] ?? ""))
             let key = Key(scopes: before, user: credentials)
-            return state.withLock { state in
-                var wasBearer = false
-                if case .bearer = state.method { wasBearer = true }
+            state.withLock { state in
                 state.method = .bearer(realm: realm, service: bearer.parameters["service"] ?? "")
                 // Only the token that was refused is thrown away: another thread may have a new one already.
                 if let used, let token = state.tokens[key], used == "Bearer " + token.value { state.tokens[key] = nil }
-                return !wasBearer || used != nil
             }
+            // Without a header too: another thread may have learnt all this while this one's request was on its way.
+            return true
         }
         if challenges.contains(where: { $0.scheme == "basic" }) {
             state.withLock { $0.method = .basic }

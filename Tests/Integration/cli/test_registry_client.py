@@ -200,6 +200,26 @@ def test_F24_not_found_in_the_middle(registry, client):
     client(*blob_args(registry)).fails(1, r"\[not found\]")
 
 
+def test_a_crowd_with_one_client(registry, client):
+    """16 threads: a token is fetched once for all of them, at the beginning and each time it ends, and every byte is right."""
+    blobs = [bytes([number]) * (200_000 + number) for number in range(5)]
+    for data in blobs:
+        registry.add_blob(data, "team/app")
+    registry.bearer({}, expires=300)
+    asked = []
+
+    def expire(request):
+        asked.append(request)
+        if len(asked) in (40, 90):
+            registry.expire()
+
+    registry.fault("GET", "/blobs/", call=expire)
+    words = [word for data in blobs for word in (digest_of(data), str(len(data)))]
+    result = client("crowd", f"{registry.host}/team/app", "16", "8", *words, timeout=60).exits(0)
+    assert result.lines == ["tags 128 right 128 wrong 0"]
+    assert registry.count("GET", "/token") == 3
+
+
 def test_F24_token_ends_in_the_middle(registry, client):
     registry.bearer({"me": "secret"}, expires=300)
 
