@@ -13,6 +13,11 @@ public struct CheckOptions {
     public var isRunning: (String) -> Bool = { _ in false }
     /// Pulls an image again by what its registry calls it (`docker.io/library/x@sha256:…`). Called outside of transactions.
     public var refetch: ((String) throws(StoreError) -> Void)?
+    /// Removes a container whose layers are lost for good; says whether it is gone. Called outside of transactions. Nil leaves
+    /// them, for their layers may be loaded again.
+    public var removeContainer: ((String) -> Bool)?
+    /// Seconds after which a download that nobody works on is a leftover; nil takes what every command takes.
+    public var leftoverAge: Int64?
     public var cancellation: Cancellation?
 
     public init(repair: Bool = false, cancellation: Cancellation? = nil) {
@@ -294,6 +299,10 @@ final class StoreCheck {
         }
         paths += store.abandonedStaging().map { Store.Directory.staging + "/" + $0 }
         paths += store.names(in: Store.Directory.trash).map { Store.Directory.trash + "/" + $0 }
+        if let age = options.leftoverAge {
+            paths += store.partials(olderThan: age).map { Store.partialDirectory + "/" + $0 }
+            if repair { store.discardPartials(olderThan: age) }
+        }
         if repair { store.removeGarbage() }
         for path in paths.sorted() {
             let isGone = repair && !store.root.fd.exists(path)

@@ -83,14 +83,21 @@ extension Store {
     /// - Parameter seconds: since they were last written to.
     func discardPartials(olderThan seconds: Int64) {
         guard let parent = try? directory(Store.partialDirectory) else { return }
-        let now = wallClockNanoseconds() / 1_000_000_000
-        for name in names(in: Store.partialDirectory) {
-            guard let info = try? parent.fd.status(of: name), now - Int64(info.st_mtim.tv_sec) >= seconds else { continue }
+        for name in partials(olderThan: seconds) {
             // Locked while it is moved: whoever opened it before and locks it now finds it gone.
             guard let file = try? parent.fd.open(name, [.readWrite, .noFollow, .nonBlocking]),
                 (try? file.fd.tryLock(.exclusive)) == true
             else { continue }
             discard(Doomed(paths: [Store.partialDirectory + "/" + name]))
+        }
+    }
+
+    /// Downloads that were not written to for some time, also those that somebody works on.
+    func partials(olderThan seconds: Int64) -> [String] {
+        guard let parent = try? directory(Store.partialDirectory) else { return [] }
+        let now = wallClockNanoseconds() / 1_000_000_000
+        return names(in: Store.partialDirectory).filter { name in
+            (try? parent.fd.status(of: name)).map { now - Int64($0.st_mtim.tv_sec) >= seconds } ?? false
         }
     }
 }

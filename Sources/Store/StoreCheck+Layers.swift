@@ -146,6 +146,12 @@ extension StoreCheck {
     /// Images without one of their layers cannot run. Those whose layers a container needs stay: loading them again is what
     /// repairs the container.
     private func dropImages(on lost: LostLayer, _ problem: inout StoreProblem) throws(StoreError) {
+        if let remove = options.removeContainer, try !isThere(lost.chainID) {
+            for container in try users(of: lost.chainID.description, "containers") where remove(container) {
+                problems.append(
+                    StoreProblem(.container, container, "its layer \(lost.chainID) is lost", outcome: .removed))
+            }
+        }
         var doomed = Doomed()
         let dropped = try store.database.transaction(.durable) { () throws(StoreError) -> [String] in
             let chainID = lost.chainID.description

@@ -10,6 +10,7 @@ public struct StoreProblem: Sendable, Hashable, CustomStringConvertible {
         public static let name = Kind(rawValue: "name")
         public static let blob = Kind(rawValue: "blob")
         public static let layer = Kind(rawValue: "layer")
+        public static let container = Kind(rawValue: "container")
         public static let volume = Kind(rawValue: "volume")
         /// What could not be looked at; nothing is known to be wrong with it.
         public static let unchecked = Kind(rawValue: "unchecked")

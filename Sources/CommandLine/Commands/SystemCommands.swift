@@ -82,7 +82,16 @@ struct SystemCheckCommand {
         let checked = session.engine
         // The engine lives until exit in any case.
         checked.repull = { (reference, digest) throws(EngineError) in try checked.refetch(reference, digest) }
-        let findings = try engine { () throws(EngineError) in try checked.findings(repair: repair, quick: quick) }
+        let force = session.arguments.bool("force")
+        if force, !repair { throw CommandError("--force says what --repair may remove: give both") }
+        var age: Int64?
+        if session.arguments.isSet("max") {
+            age = (session.arguments.int64("max") ?? 0) / 1_000_000_000
+            if let age, age < 0 { throw CommandError("--max cannot be negative") }
+        }
+        let findings = try engine { () throws(EngineError) in
+            try checked.findings(repair: repair, quick: quick, force: force, leftoverAge: age)
+        }
         let format = session.arguments.string("format")
         if !format.isEmpty {
             let object = JSONValue.array(

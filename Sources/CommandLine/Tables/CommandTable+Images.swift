@@ -80,9 +80,11 @@ extension CommandTable {
             flags: {
                 [
                     ContainerFlags.format(table: false, short: nil),
+                    .bool("force", "f", "With --repair: also remove containers whose layers nothing can rebuild"),
+                    .value("max", "m", .duration, "How long a download that broke off is kept to go on with", default: "168h"),
                     .bool("quick", "q", "Look only whether everything is there, not at its content"),
                     .bool("repair", "r", "Rebuild what is damaged, and remove images of which nothing is left to rebuild"),
                 ]
-            }, unsupported: { Flag.unsupported(values: "max/m", switches: "force/f") }, run: action(.systemCheck))
+            }, run: action(.systemCheck))
     }
 }

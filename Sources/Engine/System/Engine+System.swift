@@ -149,11 +149,19 @@ extension Engine {
     /// - Parameters:
     ///   - repair: also rebuild what is damaged in the store.
     ///   - quick: read no content.
-    public func findings(repair: Bool = false, quick: Bool = false) throws(EngineError) -> [Finding] {
+    ///   - force: with `repair`, also remove containers that can run no more.
+    ///   - leftoverAge: seconds after which an interrupted download is a leftover; nil: a week.
+    public func findings(
+        repair: Bool = false, quick: Bool = false, force: Bool = false, leftoverAge: Int64? = nil
+    ) throws(EngineError) -> [Finding] {
         var findings = [kernelFinding(), cgroupFinding(), runtimeFinding()]
         if host.isRootless { findings.append(identityFinding()) }
         findings.append(Finding("overlay", present: "overlay", fix: "sudo modprobe overlay"))
-        findings += try storeFindings(repair: repair, quick: quick)
+        var options = CheckOptions(repair: repair)
+        options.isQuick = quick
+        options.leftoverAge = leftoverAge
+        if force, repair { options.removeContainer = { (try? self.remove($0, force: true)) != nil } }
+        findings += try storeFindings(options)
         return findings
     }
 
@@ -210,7 +218,7 @@ extension Engine {
         }
     }
 
-    private func storeFindings(repair: Bool, quick: Bool) throws(EngineError) -> [Finding] {
+    private func storeFindings(_ asked: CheckOptions) throws(EngineError) -> [Finding] {
         guard hasStore else { return [Finding("store", good: "none yet at \(roots.store)")] }
         // Looking at all containers clears away those that ended with --rm and nobody waited for.
         let views = try containers()
@@ -223,8 +231,7 @@ extension Engine {
         }
         sweepRunDirectory()
         let store = try self.store()
-        var options = CheckOptions(repair: repair)
-        options.isQuick = quick
+        var options = asked
         let alive = Set(views.filter { $0.isAlive || $0.observation.status == .restarting }.map(\.id))
         options.isRunning = { alive.contains($0) }
         if let repull {

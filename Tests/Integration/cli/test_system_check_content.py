@@ -9,6 +9,7 @@ import pathlib
 import shutil
 import sqlite3
 import subprocess
+import time
 
 import images
 import oracle
@@ -109,6 +110,35 @@ def test_what_is_quick(stocked):
     blob(stocked, "config").unlink()
     result = stocked.call("system", "check", "--quick")
     assert result.code == 1 and "it is missing" in result.out
+
+
+def test_force_removes_what_can_run_no_more(stocked):
+    """Without the layer and its blob: the container stays unless it is asked for, as its layers may be loaded again."""
+    shutil.rmtree(layer(stocked, "upper").parent)
+    for path in (stocked.root / "blobs/sha256").iterdir():
+        if path.read_bytes()[:2] == b"\x1f\x8b":
+            path.unlink()
+    stocked.call("system", "check", "--force").fails(1, "--force says what --repair may remove: give both")
+    stocked.call("system", "check", "--repair")
+    assert stocked.names("-a") == ["kept"]
+    assert "its layer sha256:" in stocked.call("system", "check", "--repair", "--force").out
+    assert stocked.names("-a") == [] and stocked.ok("images", "-aq").text == ""
+    stocked.ok("system", "check")
+
+
+def test_downloads_that_broke_off(stocked):
+    """They are kept for a week, or as long as is said."""
+    partial = stocked.root / "partial"
+    partial.mkdir(exist_ok=True)
+    (partial / ("a" * 64)).write_bytes(b"some")
+    os.utime(partial / ("a" * 64), (time.time() - 7200,) * 2)
+    give(stocked)
+    assert "partial/" not in stocked.ok("system", "check").out
+    assert "partial/" not in stocked.ok("system", "check", "--max", "3h").out
+    assert f"partial/{'a' * 64}: left by a command that was killed" in stocked.ok("system", "check", "-m", "1h").out
+    stocked.ok("system", "check", "--repair", "--max", "1h")
+    assert os.listdir(partial) == []
+    stocked.call("system", "check", "--max", "-1h").fails(1, "--max cannot be negative")
 
 
 def test_exit_status(stocked):
