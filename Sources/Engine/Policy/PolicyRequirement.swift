@@ -37,7 +37,9 @@ enum PolicyRequirement: Sendable, Equatable {
             try only([])
             self = .reject
         case "signedBy":
-            self = .unsupported("it needs a GPG signature (signedBy), and GPG is not supported: use sigstoreSigned")
+            self = .unsupported(
+                "it needs a GPG signature (signedBy), and GPG is not supported: sign with cosign and use sigstoreSigned with its public key"
+            )
         case "signedBaseLayer":
             self = .unsupported("it needs signedBaseLayer, which no engine supports")
         case "sigstoreSigned":

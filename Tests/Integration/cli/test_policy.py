@@ -223,7 +223,7 @@ def test_scopes(root_berth, place):
         ('{"default": [{"type": "insecureAcceptAnything", "x": 1}]}', 'unknown key "x"'), ('{"default": [{"type": "insecureAcceptAnything"}], "transport": {}}', 'unknown key "transport"'),
         ('{"default": [{"type": "sigstoreSigned"}]}', "exactly one of keyPath"), ('{"default": [{"type": "sigstoreSigned", "keyPath": "/nowhere"}]}', "read key of signature policy"),
         ('{"default": [{"type": "sigstoreSigned", "keyData": "?"}]}', "no base64"),
-        ('{"default": [{"type": "signedBy", "keyType": "GPGKeys", "keyPath": "/x"}]}', "GPG is not supported: use sigstoreSigned"),
+        ('{"default": [{"type": "signedBy", "keyType": "GPGKeys", "keyPath": "/x"}]}', "GPG is not supported: sign with cosign and use sigstoreSigned with its public key .the default of "),
         ('{"default": [{"type": "sigstoreSigned", "fulcio": {}}]}', "fulcio, which is not supported"),
         ('{"default": [{"type": "reject"}], "default": [{"type": "insecureAcceptAnything"}]}', "duplicate"),
     ],
