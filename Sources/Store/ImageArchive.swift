@@ -44,23 +44,16 @@ final class Content {
 /// A seekable plain tar is only indexed; a pipe or a compressed archive is written to staging as it comes, each byte once,
 /// and its blobs are later moved into place.
 final class ImageArchive {
-    private enum Member {
-        case content(Content)
-        case link(String)
-    }
-
-    private var members: [String: Member] = [:]
+    private var members: ArchiveMembers<Content>
     private let layout: SharedFD?
     let description: String
-
-    /// Files of an archive; far more than images have, and a bound on what an archive of empty files costs.
-    private static let maximumMembers = 100_000
 
     /// Opens what a path or descriptor gives.
     ///
     /// - Parameter file: a directory (an OCI layout), a regular file, or anything else that can be read once.
     init(_ file: SharedFD, name: String, staging: Staging, cancellation: Cancellation?) throws(StoreError) {
         description = name
+        members = ArchiveMembers(of: name)
         let information = try system { () throws(SystemError) in try file.fd.status() }
         guard information.st_mode & S_IFMT != S_IFDIR else {
             layout = file
@@ -82,16 +75,7 @@ final class ImageArchive {
     /// The content of a file, links resolved; nil when there is none.
     func find(_ name: String) throws(StoreError) -> Content? {
         if let layout { return try open(layout, name) }
-        var current = ImageArchive.normalised(name, in: "")
-        // Chains of links in an archive are an attack or a mistake; docker's legacy layout needs one step.
-        for _ in 0..<8 {
-            switch members[current] {
-            case .content(let content): return content
-            case .link(let target): current = target
-            case nil: return nil
-            }
-        }
-        return nil
+        return members.find(name)
     }
 
     /// A small file's bytes; nil when there is none.
@@ -132,11 +116,7 @@ final class ImageArchive {
                     FileReader(file.fd, offset: position, length: nil, name: description), size: 16 << 10))
             while let entry = try reader.next() {
                 try cancellation?.check("load image")
-                guard entry.kind == .file, !entry.isSparse else {
-                    try add(entry, nil)
-                    continue
-                }
-                try add(entry, Content(file, offset: position + reader.position, size: entry.size))
+                try members.add(entry, Content(file, offset: position + reader.position, size: entry.size))
             }
         }
     }
@@ -151,7 +131,7 @@ final class ImageArchive {
             while let entry = try reader.next() {
                 try cancellation?.check("load image")
                 guard entry.kind == .file else {
-                    try add(entry, nil)
+                    try members.add(entry, nil)
                     continue
                 }
                 let name = staging.freshName("member")
@@ -168,41 +148,11 @@ final class ImageArchive {
                         if let shortage = spaceShortage(output.fd) { throw shortage }
                     }
                 }
-                try add(entry, Content(output, size: entry.size, stagedName: name))
+                try members.add(entry, Content(output, size: entry.size, stagedName: name))
             }
             // What follows the end of the archive is read, so that the writer of the pipe does not get SIGPIPE.
             _ = try stream.finish()
         }
-    }
-
-    private func add(_ entry: TarEntry, _ content: Content?) throws(ArchiveError) {
-        guard members.count < ImageArchive.maximumMembers else {
-            throw ArchiveError(
-                .tooLarge, "read image archive", description, cause: "more than \(ImageArchive.maximumMembers) files")
-        }
-        let name = ImageArchive.normalised(String(decoding: entry.path, as: UTF8.self), in: "")
-        let target = String(decoding: entry.linkPath, as: UTF8.self)
-        switch entry.kind {
-        case .file:
-            guard let content else {
-                throw ArchiveError(.unsupported, "read image archive", name, cause: "sparse file")
-            }
-            members[name] = .content(content)
-        case .hardLink: members[name] = .link(ImageArchive.normalised(target, in: ""))
-        case .symbolicLink:
-            let directory = name.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(name[..<$0]) } ?? ""
-            members[name] = .link(ImageArchive.normalised(target, in: directory))
-        default: break
-        }
-    }
-
-    /// A path without `.`, `..` and double slashes, as a key: it never reaches a system call.
-    private static func normalised(_ path: String, in directory: String) -> String {
-        var parts = path.utf8.first == UInt8(ascii: "/") ? [] : directory.split(separator: "/")
-        for part in path.split(separator: "/") where part != "." {
-            if part == ".." { _ = parts.popLast() } else { parts.append(part) }
-        }
-        return parts.joined(separator: "/")
     }
 }
 

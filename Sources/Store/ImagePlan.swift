@@ -55,7 +55,7 @@ struct ImagePlanner {
 
     // MARK: OCI layout
 
-    private func planLayout(_ bytes: [UInt8], _ tags: [DockerEntry]) throws(StoreError) -> [PlannedImage] {
+    private func planLayout(_ bytes: [UInt8], _ tags: [DockerArchiveEntry]) throws(StoreError) -> [PlannedImage] {
         guard let marker = try archive.read(OCILayout.fileName, limit: 64 << 10) else { return [] }
         _ = try document(OCILayout.fileName) { () throws(OCIError) in try OCILayout.decode(marker) }
         let index = try document(OCILayout.indexName) { () throws(OCIError) in try Index.decode(bytes) }
@@ -174,35 +174,15 @@ struct ImagePlanner {
 
     // MARK: Docker archive
 
-    struct DockerEntry {
-        var config = ""
-        var tags: [String] = []
-        var layers: [String] = []
-    }
-
     /// The entries of `manifest.json`; nil without one.
-    private func dockerEntries() throws(StoreError) -> [DockerEntry]? {
-        guard let bytes = try archive.read("manifest.json") else { return nil }
-        do throws(JSONError) {
-            return try JSONParser.parse(bytes, limits: JSONLimits(size: 4 << 20, allowsNUL: false)) {
-                (parser: inout JSONParser) throws(JSONError) in
-                try parser.array { (parser: inout JSONParser) throws(JSONError) in
-                    var entry = DockerEntry()
-                    try parser.object { (parser: inout JSONParser, key: JSONKey) throws(JSONError) in
-                        switch key {
-                        case "Config": entry.config = try parser.string()
-                        case "RepoTags": entry.tags = try parser.strings()
-                        case "Layers": entry.layers = try parser.strings()
-                        default: try parser.skip()
-                        }
-                    }
-                    return entry
-                }
-            }
-        } catch { throw failure(.corrupt, "manifest.json: \(error.reason)") }
+    private func dockerEntries() throws(StoreError) -> [DockerArchiveEntry]? {
+        guard let bytes = try archive.read(DockerArchiveEntry.fileName) else { return nil }
+        do throws(JSONError) { return try DockerArchiveEntry.decode(bytes) } catch {
+            throw failure(.corrupt, "\(DockerArchiveEntry.fileName): \(error.reason)")
+        }
     }
 
-    private func planDocker(_ entries: [DockerEntry]) throws(StoreError) -> [PlannedImage] {
+    private func planDocker(_ entries: [DockerArchiveEntry]) throws(StoreError) -> [PlannedImage] {
         guard !entries.isEmpty else { throw failure(.corrupt, "no image in it") }
         var images: [PlannedImage] = []
         for entry in entries {

@@ -43,15 +43,15 @@ struct RouteTests {
 
 struct RepositoryNameTests {
     @Test(arguments: ["a", "0", "a/b", "a.b", "a_b", "a__b", "a-b", "a-----b", "a/b/c/d"]) func valid(_ name: String) {
-        #expect(RepositoryName.isValid(name))
+        #expect(Reference.isRepositoryPath(name))
     }
 
     @Test(arguments: ["", "/", "a/", "/a", "a//b", "A", "a..b", "a___b", "a._b", "-a", "a-", ".", "..", "a b", "ä", "a\u{301}"])
-    func invalid(_ name: String) { #expect(!RepositoryName.isValid(name)) }
+    func invalid(_ name: String) { #expect(!Reference.isRepositoryPath(name)) }
 
     @Test func length() {
-        #expect(RepositoryName.isValid(String(repeating: "a", count: 255)))
-        #expect(!RepositoryName.isValid(String(repeating: "a", count: 256)))
+        #expect(Reference.isRepositoryPath(String(repeating: "a", count: 255)))
+        #expect(!Reference.isRepositoryPath(String(repeating: "a", count: 256)))
     }
 }
 

@@ -189,36 +189,15 @@ final class DockerArchiveSource: FileImageSource {
     }
 }
 
-/// One image of a docker archive's `manifest.json`.
-struct DockerArchiveEntry {
-    var config = ""
-    var tags: [String] = []
-    var layers: [String] = []
-
+extension DockerArchiveEntry {
     static func all(_ files: ImageFiles) throws(EngineError) -> [DockerArchiveEntry] {
-        guard let bytes = try files.read("manifest.json") else {
+        guard let bytes = try files.read(fileName) else {
             throw EngineError(
                 .invalid, "read docker archive", files.description,
-                cause: "it has no manifest.json: it is no archive of docker save")
+                cause: "it has no \(fileName): it is no archive of docker save")
         }
-        do throws(JSONError) {
-            return try JSONParser.parse(bytes, limits: JSONLimits(size: 4 << 20, allowsNUL: false)) {
-                (parser: inout JSONParser) throws(JSONError) in
-                try parser.array { (parser: inout JSONParser) throws(JSONError) in
-                    var entry = DockerArchiveEntry()
-                    try parser.object { (parser: inout JSONParser, key: JSONKey) throws(JSONError) in
-                        switch key {
-                        case "Config": entry.config = try parser.string()
-                        case "RepoTags": entry.tags = try parser.strings()
-                        case "Layers": entry.layers = try parser.strings()
-                        default: try parser.skip()
-                        }
-                    }
-                    return entry
-                }
-            }
-        } catch {
-            throw .damaged(files.description, "manifest.json: \(error.reason)")
+        do throws(JSONError) { return try decode(bytes) } catch {
+            throw .damaged(files.description, "\(fileName): \(error.reason)")
         }
     }
 

@@ -2,6 +2,7 @@ import Archive
 import Glibc
 import Linux
 import OCI
+import Store
 
 /// Files of an image by name: a directory, or an archive that is indexed once.
 ///
@@ -9,26 +10,20 @@ import OCI
 /// In an archive names are keys that reach no system call.
 final class ImageFiles {
     private let directory: SharedFD?
-    private var members: [String: Member] = [:]
+    private var members: ArchiveMembers<FileRange>
     let description: String
-
-    private enum Member {
-        case file(FileRange)
-        case link(String)
-    }
-
-    /// Far more than images have, and a bound on what an archive of empty files costs.
-    private static let maximumMembers = 100_000
 
     /// Opens a directory.
     init(directory path: String) throws(EngineError) {
         description = path
+        members = ArchiveMembers(of: path)
         directory = try during("open", path) { () throws(SystemError) in SharedFD(try FD.cwd.open(path, [.directory])) }
     }
 
     /// Opens an archive, which may be compressed by gzip or zstd.
     init(archive path: String) throws(EngineError) {
         description = path
+        members = ArchiveMembers(of: path)
         directory = nil
         let file = try during("open", path) { () throws(SystemError) in
             SharedFD(try FD.cwd.open(path, [.noControllingTerminal]))
@@ -69,54 +64,15 @@ final class ImageFiles {
             let reader = TarReader(
                 BufferedLender(FileReader(file.fd, offset: 0, length: nil, name: description), size: 16 << 10))
             while let entry = try reader.next() {
-                guard members.count < ImageFiles.maximumMembers else {
-                    throw ArchiveError(
-                        .tooLarge, "read image archive", description, cause: "more than \(ImageFiles.maximumMembers) files")
-                }
-                try add(entry, FileRange(file: file, offset: reader.position, size: entry.size))
+                try members.add(entry, FileRange(file: file, offset: reader.position, size: entry.size))
             }
         }
-    }
-
-    private func add(_ entry: TarEntry, _ content: FileRange) throws(ArchiveError) {
-        let name = ImageFiles.normalised(String(decoding: entry.path, as: UTF8.self), in: "")
-        let target = String(decoding: entry.linkPath, as: UTF8.self)
-        switch entry.kind {
-        case .file:
-            guard !entry.isSparse else {
-                throw ArchiveError(.unsupported, "read image archive", printable(entry.path), cause: "sparse file")
-            }
-            members[name] = .file(content)
-        case .hardLink: members[name] = .link(ImageFiles.normalised(target, in: ""))
-        case .symbolicLink:
-            let directory = name.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(name[..<$0]) } ?? ""
-            members[name] = .link(ImageFiles.normalised(target, in: directory))
-        default: break
-        }
-    }
-
-    /// A path without `.`, `..` and double slashes, as a key: it never reaches a system call.
-    private static func normalised(_ path: String, in directory: String) -> String {
-        var parts = path.utf8.first == UInt8(ascii: "/") ? [] : directory.split(separator: "/")
-        for part in path.split(separator: "/") where part != "." {
-            if part == ".." { _ = parts.popLast() } else { parts.append(part) }
-        }
-        return parts.joined(separator: "/")
     }
 
     /// A file's content; nil when there is none.
     func find(_ name: String) throws(EngineError) -> FileRange? {
         if let directory { return try open(directory, name) }
-        var current = ImageFiles.normalised(name, in: "")
-        // Docker's older layout needs one step; chains are an attack or a mistake.
-        for _ in 0..<8 {
-            switch members[current] {
-            case .file(let content): return content
-            case .link(let target): current = target
-            case nil: return nil
-            }
-        }
-        return nil
+        return members.find(name)
     }
 
     private func open(_ directory: SharedFD, _ name: String) throws(EngineError) -> FileRange? {

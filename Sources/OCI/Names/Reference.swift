@@ -94,6 +94,13 @@ public struct Reference: Sendable, Hashable, CustomStringConvertible {
         try ReferenceParser.parse(text)
     }
 
+    /// Whether a text is a repository's path (`library/alpine`), as registries know it.
+    ///
+    /// Spec: OCI distribution-spec 1.1 "Pulling manifests"; as in distribution/reference at most 255 characters.
+    public static func isRepositoryPath(_ text: String) -> Bool {
+        text.utf8.count <= ReferenceParser.maximumPath && ReferenceParser.isPath(Substring(text).utf8)
+    }
+
     /// Whether `text` can be a tag: a word character, then up to 127 word characters, full stops and dashes.
     public static func isTag(_ text: some Collection<UInt8>) -> Bool {
         guard let first = text.first, text.count <= 128 else { return false }

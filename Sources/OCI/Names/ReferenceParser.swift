@@ -118,9 +118,12 @@ enum ReferenceParser {
         if path.contains(where: Characters.isUpper) {
             throw failure(text, "the repository name must be lower-case")
         }
-        for component in path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
-            guard isPathComponent(component) else { throw failure(text, "invalid repository name") }
-        }
+        guard isPath(path) else { throw failure(text, "invalid repository name") }
+    }
+
+    /// Whether every component is one, whatever the length.
+    static func isPath(_ path: Bytes) -> Bool {
+        path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).allSatisfy(isPathComponent)
     }
 
     /// Lower-case letters and digits in groups, with `.`, `_`, `__` or any number of dashes between two groups.

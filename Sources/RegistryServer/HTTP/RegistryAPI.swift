@@ -153,7 +153,7 @@ struct RegistryAPI: Sendable {
         if let wanted = request.target.first("mount") {
             let digest = try Route.parseDigest(wanted)
             let source = request.target.first("from")
-            if let source, !RepositoryName.isValid(source) {
+            if let source, !Reference.isRepositoryPath(source) {
                 throw APIFailure(400, .nameInvalid, "invalid repository name in \"from\"")
             }
             return .work { () throws(APIFailure) in

@@ -40,7 +40,7 @@ enum Route: Sendable, Hashable {
 
     private static func name(_ parts: ArraySlice<Substring>) throws(APIFailure) -> String {
         let name = parts.joined(separator: "/")
-        guard RepositoryName.isValid(name) else {
+        guard Reference.isRepositoryPath(name) else {
             throw APIFailure(
                 400, .nameInvalid, "invalid repository name: lower-case letters and digits with . _ - between them, at most 255")
         }
