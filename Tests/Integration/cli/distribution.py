@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pathlib
+import secrets
 import shutil
 import socket
 import ssl
@@ -109,3 +110,19 @@ def distribution(directory, **keywords):
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def plain(suite):
+    """One without TLS and names, for all tests of a module."""
+    with distribution(suite.base / f"registry-{secrets.token_hex(4)}") as server:
+        yield server
+
+
+@pytest.fixture
+def place(suite):
+    """A directory of the test's own; whose it is does not matter here, so that nothing runs twice."""
+    path = suite.base / f"place-{secrets.token_hex(4)}"
+    path.mkdir(mode=0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)

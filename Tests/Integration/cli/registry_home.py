@@ -1,9 +1,16 @@
-"""A home directory with files about registries, and the registry client run in it."""
+"""A home directory with files about registries, and the registry client run in it.
+
+Fixtures for tests of the client, to be imported: `registry` and `other` hold an image team/app of one layer, the module's BLOB;
+`client` is a home directory.
+"""
 
 import json
 import os
 import secrets
 import shutil
+
+import pytest
+from fault_registry import FaultRegistry
 
 QUICK = ("delay=0.05", "longest=0.3", "budget=10")
 
@@ -68,3 +75,26 @@ class RegistryHome:
     def helper(self, name, script):
         """A credential helper; `script` is the body of a shell script, with the verb in $1 and the question in $question."""
         return self.write(f"bin/docker-credential-{name}", f"#!/bin/sh\nquestion=$(cat)\n{script}\n", 0o755)
+
+
+def _serving(request):
+    with FaultRegistry() as made:
+        made.add_image("team/app", "latest", [request.module.BLOB])
+        yield made
+
+
+@pytest.fixture
+def registry(request):
+    yield from _serving(request)
+
+
+@pytest.fixture
+def other(request):
+    yield from _serving(request)
+
+
+@pytest.fixture
+def client(user_berth, suite):
+    made = RegistryHome(user_berth, suite.base)
+    yield made
+    made.close()

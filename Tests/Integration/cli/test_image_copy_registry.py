@@ -3,7 +3,6 @@
 import http.server
 import json
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -12,27 +11,12 @@ import time
 
 import images
 import pytest
-from distribution import distribution
+from distribution import distribution, place, plain  # noqa: F401
 from fault_registry import FaultRegistry
 from images import Layout
 from test_image_copy import platform_index, simple_layout, skopeo, top, tree, two_layers
 
 PLAIN = ("--src-tls-verify=false", "--dest-tls-verify=false")
-
-
-@pytest.fixture(scope="session")
-def plain(suite):
-    with distribution(suite.base / f"registry-{os.getpid()}") as server:
-        yield server
-
-
-@pytest.fixture
-def place(suite):
-    """A directory of the test's own; whose it is does not matter here, so that nothing runs twice."""
-    path = suite.base / f"place-{secrets.token_hex(4)}"
-    path.mkdir(mode=0o755)
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from fault_registry import FaultRegistry
-from registry_home import RegistryHome
+from registry_home import client as home  # noqa: F401
 
 
 @pytest.fixture
@@ -19,13 +19,6 @@ def registry():
     with FaultRegistry() as it:
         it.basic("me", "secret")
         yield it
-
-
-@pytest.fixture
-def home(user_berth, suite):
-    made = RegistryHome(user_berth, suite.base)
-    yield made
-    made.close()
 
 
 def kept(file):

@@ -6,17 +6,11 @@ import threading
 
 import images
 import pytest
-from distribution import distribution
+from distribution import plain  # noqa: F401
 from images import Layer, Layout
 from test_image_copy import DOCKER, skopeo
 
 PLAIN = "--tls-verify=false"
-
-
-@pytest.fixture(scope="session")
-def plain(suite):
-    with distribution(suite.base / f"manifest-registry-{os.getpid()}") as server:
-        yield server
 
 
 def members(berth, place, plain, repository, format="oci", names=("amd64", "arm64")):

@@ -3,13 +3,11 @@
 import base64
 import json
 import os
-import secrets
-import shutil
 import subprocess
 
 import images
 import pytest
-from distribution import distribution
+from distribution import place, plain  # noqa: F401
 from images import Layout
 from test_image_copy import platform_index, simple_layout, top
 
@@ -19,21 +17,6 @@ KEYS = {
     "p256": ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"], "p384": ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
     "rsa": ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"], "ed25519": ["-algorithm", "ED25519"],
 }  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def plain(suite):
-    with distribution(suite.base / f"policy-registry-{os.getpid()}") as server:
-        yield server
-
-
-@pytest.fixture
-def place(suite):
-    """A directory of the test's own; whose it is does not matter here, so that nothing runs twice."""
-    path = suite.base / f"place-{secrets.token_hex(4)}"
-    path.mkdir(mode=0o755)
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

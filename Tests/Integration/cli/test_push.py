@@ -28,7 +28,7 @@ def loaded(berth, place, made, name="plain:1", **more):
     return berth.inspect(name, "Id")
 
 
-def pushed(registry, repository, tag):  # noqa: F811
+def pushed(registry, repository, tag):
     data, media_type = registry.manifests[repository][tag]
     return json.loads(data), media_type
 
@@ -38,7 +38,7 @@ def remembered(berth):
         return sorted(row[0] for row in database.execute("SELECT method FROM compressed_layers"))
 
 
-def test_plain_layers_are_compressed(fresh, registry, place):  # noqa: F811
+def test_plain_layers_are_compressed(fresh, registry, place):
     made = layers()
     identity = loaded(fresh, place, made)
     name = f"{registry.host}/app:1"
@@ -84,7 +84,7 @@ def test_plain_layers_are_compressed(fresh, registry, place):  # noqa: F811
     assert fresh.inspect(name, "RepoDigests") == [f"{registry.host}/app@{digest}"]
 
 
-def test_the_same_plain_layer_twice(fresh, registry, place):  # noqa: F811
+def test_the_same_plain_layer_twice(fresh, registry, place):
     one = images.Layer().file("one", b"1" * 5000)
     loaded(fresh, place, [one, images.Layer().file("two", b"2"), one])
     fresh.ok("tag", "plain:1", f"{registry.host}/app:1")
@@ -101,7 +101,7 @@ def test_the_same_plain_layer_twice(fresh, registry, place):  # noqa: F811
     (("--compression-level", "10"), "", "compression level 10 is none of gzip: use 1 to 9"),
     (("--compression-format", "zstd", "--compression-level", "0"), "", "compression level 0 is none of zstd: use 1 to 19"),
 ])  # fmt: skip
-def test_compression_can_be_chosen(fresh, registry, place, words, suffix, refused):  # noqa: F811
+def test_compression_can_be_chosen(fresh, registry, place, words, suffix, refused):
     loaded(fresh, place, layers())
     fresh.ok("tag", "plain:1", f"{registry.host}/app:1")
     if refused:
@@ -114,7 +114,7 @@ def test_compression_can_be_chosen(fresh, registry, place, words, suffix, refuse
     assert registry.count("PUT", UPLOADS) == 3
 
 
-def test_what_was_pulled_plain_goes_back_plain(fresh, registry):  # noqa: F811
+def test_what_was_pulled_plain_goes_back_plain(fresh, registry):
     """Byte for byte, unless something else was asked for; docker's manifests have no zstd."""
     made = images.Layer().file("a", b"x" * 100_000).bytes
     digest = add(
@@ -135,7 +135,7 @@ def test_what_was_pulled_plain_goes_back_plain(fresh, registry):  # noqa: F811
         assert fresh.inspect(f"{other.host}/copy:1", "Id") == manifest["config"]["digest"]
 
 
-def test_a_push_that_failed_compresses_nothing_twice(fresh, registry, place):  # noqa: F811
+def test_a_push_that_failed_compresses_nothing_twice(fresh, registry, place):
     loaded(fresh, place, layers())
     fresh.ok("tag", "plain:1", f"{registry.host}/app:1")
     registry.fault("PUT", "/manifests/", times=1, status=403, body=b'{"errors":[{"code":"DENIED","message":"no"}]}')
@@ -146,7 +146,7 @@ def test_a_push_that_failed_compresses_nothing_twice(fresh, registry, place):  #
     assert registry.count("POST|PATCH|PUT", UPLOADS) == 0
 
 
-def test_an_upload_of_a_compressed_layer_breaks(fresh, registry, place):  # noqa: F811
+def test_an_upload_of_a_compressed_layer_breaks(fresh, registry, place):
     loaded(fresh, place, [images.Layer().file("random", os.urandom(3 << 20))])
     fresh.ok("tag", "plain:1", f"{registry.host}/app:1")
     # The layer's, not the config's.
@@ -158,7 +158,7 @@ def test_an_upload_of_a_compressed_layer_breaks(fresh, registry, place):  # noqa
     assert digest_of(registry.blobs[layer["digest"]]) == layer["digest"] and registry.count("PATCH", UPLOADS) == 1
 
 
-def test_a_damaged_plain_layer_is_not_pushed(fresh, registry, place):  # noqa: F811
+def test_a_damaged_plain_layer_is_not_pushed(fresh, registry, place):
     made = layers()
     loaded(fresh, place, made)
     fresh.ok("tag", "plain:1", f"{registry.host}/app:1")
@@ -171,7 +171,7 @@ def test_a_damaged_plain_layer_is_not_pushed(fresh, registry, place):  # noqa: F
     assert "app" not in registry.manifests
 
 
-def test_memory_does_not_grow_with_the_layer(fresh, registry, place):  # noqa: F811
+def test_memory_does_not_grow_with_the_layer(fresh, registry, place):
     loaded(fresh, place, [images.Layer().file("large", os.urandom(1 << 20) * 128)])
     fresh.ok("tag", "plain:1", f"{registry.host}/app:1")
     peaks = []
@@ -188,7 +188,7 @@ def test_memory_does_not_grow_with_the_layer(fresh, registry, place):  # noqa: F
 
 
 @pytest.mark.parametrize("command", ["pull", "push"])
-def test_retries_can_be_chosen(fresh, registry, command):  # noqa: F811
+def test_retries_can_be_chosen(fresh, registry, command):
     add(registry)
     name = f"{registry.host}/app:1"
     fresh.ok("pull", name)
@@ -206,7 +206,7 @@ def test_retries_can_be_chosen(fresh, registry, command):  # noqa: F811
     fresh.call(command, "--retry-delay", "-1s", name).fails(1, "--retry-delay cannot be negative")
 
 
-def test_a_push_is_killed_while_it_compresses(fresh, registry, place):  # noqa: F811
+def test_a_push_is_killed_while_it_compresses(fresh, registry, place):
     """Nothing of it is left anywhere: the file has no name."""
     loaded(fresh, place, [images.Layer().file("large", os.urandom(1 << 20) * 24)])
     fresh.ok("tag", "plain:1", f"{registry.host}/app:1")

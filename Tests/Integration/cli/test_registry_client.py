@@ -5,24 +5,10 @@ import time
 
 import pytest
 
-from fault_registry import FaultRegistry, digest_of
-from registry_home import RegistryHome
+from fault_registry import digest_of
+from registry_home import client, registry  # noqa: F401
 
 BLOB = bytes(range(256)) * 4096  # 1 MiB
-
-
-@pytest.fixture
-def registry():
-    with FaultRegistry() as it:
-        it.add_image("team/app", "latest", [BLOB])
-        yield it
-
-
-@pytest.fixture
-def client(user_berth, suite):
-    made = RegistryHome(user_berth, suite.base)
-    yield made
-    made.close()
 
 
 def blob_args(registry, data=BLOB, repository="team/app"):
@@ -200,6 +186,20 @@ def test_F24_not_found_in_the_middle(registry, client):
     client(*blob_args(registry)).fails(1, r"\[not found\]")
 
 
+def test_F24_token_ends_in_the_middle(registry, client):
+    registry.bearer({"me": "secret"}, expires=300)
+
+    def cut_and_expire(request):
+        if request.header("authorization") is None:
+            return None
+        threading.Timer(0.02, registry.expire).start()
+        return {"cut": 1000}
+
+    registry.fault("GET", "/blobs/", times=1, call=cut_and_expire)
+    assert client.ok(*blob_args(registry), "delay=0.3").bytes == BLOB
+    assert registry.count("GET", "/token") == 2
+
+
 def test_a_crowd_with_one_client(registry, client):
     """16 threads: a token is fetched once for all of them, at the beginning and each time it ends, and every byte is right."""
     blobs = [bytes([number]) * (200_000 + number) for number in range(5)]
@@ -218,20 +218,6 @@ def test_a_crowd_with_one_client(registry, client):
     result = client("crowd", f"{registry.host}/team/app", "16", "8", *words, timeout=60).exits(0)
     assert result.lines == ["tags 128 right 128 wrong 0"]
     assert registry.count("GET", "/token") == 3
-
-
-def test_F24_token_ends_in_the_middle(registry, client):
-    registry.bearer({"me": "secret"}, expires=300)
-
-    def cut_and_expire(request):
-        if request.header("authorization") is None:
-            return None
-        threading.Timer(0.02, registry.expire).start()
-        return {"cut": 1000}
-
-    registry.fault("GET", "/blobs/", times=1, call=cut_and_expire)
-    assert client.ok(*blob_args(registry), "delay=0.3").bytes == BLOB
-    assert registry.count("GET", "/token") == 2
 
 
 # F25: slow and silent

@@ -6,30 +6,9 @@ import ssl
 import pytest
 
 from fault_registry import Certificates, FaultRegistry, digest_of
-from registry_home import RegistryHome
+from registry_home import client, other, registry  # noqa: F401
 
 BLOB = bytes(range(256)) * 64
-
-
-@pytest.fixture
-def registry():
-    with FaultRegistry() as it:
-        it.add_image("team/app", "latest", [BLOB])
-        yield it
-
-
-@pytest.fixture
-def other():
-    with FaultRegistry() as it:
-        it.add_image("team/app", "latest", [BLOB])
-        yield it
-
-
-@pytest.fixture
-def client(user_berth, suite):
-    made = RegistryHome(user_berth, suite.base)
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -7,31 +7,11 @@ import threading
 
 import pytest
 
-from fault_registry import FaultRegistry, digest_of
-from registry_home import RegistryHome
+from fault_registry import digest_of
+from registry_home import client, registry  # noqa: F401
+from registry_home import other as mirror  # noqa: F401
 
 BLOB = bytes(range(256)) * 64
-
-
-@pytest.fixture
-def registry():
-    with FaultRegistry() as it:
-        it.add_image("team/app", "latest", [BLOB])
-        yield it
-
-
-@pytest.fixture
-def mirror():
-    with FaultRegistry() as it:
-        it.add_image("team/app", "latest", [BLOB])
-        yield it
-
-
-@pytest.fixture
-def client(user_berth, suite):
-    made = RegistryHome(user_berth, suite.base)
-    yield made
-    made.close()
 
 
 def answered_by(client, name):

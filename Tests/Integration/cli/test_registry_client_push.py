@@ -7,7 +7,7 @@ import pytest
 
 from distribution import distribution
 from fault_registry import MANIFEST, FaultRegistry, digest_of
-from registry_home import RegistryHome
+from registry_home import client as home  # noqa: F401
 
 BLOB = os.urandom(3 << 20)
 NAME = digest_of(BLOB)
@@ -20,12 +20,11 @@ def registry():
 
 
 @pytest.fixture
-def client(user_berth, suite):
-    made = RegistryHome(user_berth, suite.base)
-    made.file = made.write("blob", "")
-    made.file.write_bytes(BLOB)
-    yield made
-    made.close()
+def client(home):
+    """As at home, with a blob in a file."""
+    home.file = home.write("blob", "")
+    home.file.write_bytes(BLOB)
+    return home
 
 
 def upload(registry, client, *words, **keywords):

@@ -15,19 +15,8 @@ import time
 
 import pytest
 from host import wait_for
+from registry_api import EMPTY, MANIFEST, OCTETS, Client, api, manifest, server, sha  # noqa: F401
 from registry_server import RegistryServer, many
-from test_registry_server import EMPTY, MANIFEST, OCTETS, Client, manifest, sha
-
-
-@pytest.fixture(scope="module")
-def server():
-    with RegistryServer() as server:
-        yield server
-
-
-@pytest.fixture
-def api(server):
-    return Client(server)
 
 
 # Kills
@@ -460,6 +449,3 @@ def test_memory_stays_flat_with_a_client_that_does_not_read(api):
     finally:
         for link in links:
             link.close()
-
-
-__all__ = ["MANIFEST"]

@@ -12,7 +12,7 @@ import sys
 import pytest
 from images import Layer, Layout
 from registry_server import PASSWORD, USER, RegistryServer
-from test_registry_server import Client, sha
+from registry_api import Client, sha
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
