@@ -80,6 +80,7 @@ class Engine:
 class Berth(Engine):
     name = "berth"
     resident = ("berth-runtime", "")
+    settings = ""
 
     def __init__(self, base):
         program = pathlib.Path(os.environ.get("BERTH", ROOT / ".build/release/berth"))
@@ -87,11 +88,27 @@ class Berth(Engine):
             raise NotMeasured(f"{program} is not built")
         self.place(base)
         self.command = [str(program), "--root", str(self.base / "store"), "--runroot", str(self.runtime)]
+        if self.settings:
+            (self.base / "berth").mkdir()
+            (self.base / "berth/berth.conf").write_text(self.settings)
+            self.command = ["env", f"XDG_CONFIG_HOME={self.base}", *self.command]
         output(self.call("ps"))
 
     def close(self):
         self.remove_all()
         self.leave()
+
+
+class BerthErofs(Berth):
+    """Berth with the second layer format: each layer a tar and an index, mounted as they are."""
+
+    name, label = "berth-erofs", "layers as erofs images"
+    settings = '[store]\nlayer_format = "erofs"\n'
+
+
+class BerthDirectory(Berth):
+    name, label = "berth-directory", "layers as directories"
+    settings = '[store]\nlayer_format = "directory"\n'
 
 
 class Podman(Engine):
@@ -111,7 +128,6 @@ class Podman(Engine):
 
     def close(self):
         output(self.call("rm", "-fa"), check=False)
-        output(self.call("rmi", "-fa"), check=False)
         subprocess.run(["umount", "-R", f"{self.base}/root/overlay"], capture_output=True, check=False)
         self.leave()
 

@@ -1,16 +1,19 @@
 """Timing, memory and processes: what the rows of run.py measure with."""
 
 import concurrent.futures
+import ctypes
 import dataclasses
 import os
 import pathlib
 import re
+import select
 import signal
 import statistics
 import subprocess
 import time
 
 DEVNULL = os.open(os.devnull, os.O_RDWR)
+PEAK = "/usr/bin/time"
 
 
 class NotMeasured(Exception):
@@ -43,16 +46,30 @@ def number(value):
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def once(argv, environment=None):
-    """Runs a command to its end: (ms, exit code, peak memory in KiB of it and of what it waited for).
+def once(argv, deadline=900):
+    """Runs a command to its end: (ms, exit code). None as exit code: it was ended at the deadline (s).
 
     posix_spawn does not copy the page tables of this process: its cost stays at some 0.3 ms.
     """
     actions = [(os.POSIX_SPAWN_DUP2, DEVNULL, n) for n in (0, 1, 2)]
     start = time.perf_counter()
-    pid = os.posix_spawnp(argv[0], argv, environment or os.environ, file_actions=actions)
-    _, status, usage = os.wait4(pid, 0)
-    return (time.perf_counter() - start) * 1000, os.waitstatus_to_exitcode(status), usage.ru_maxrss
+    pid = os.posix_spawnp(argv[0], argv, os.environ, file_actions=actions)
+    watch = os.pidfd_open(pid)
+    try:
+        ended = select.select([watch], [], [], deadline)[0]
+        if not ended:
+            os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        took = (time.perf_counter() - start) * 1000
+    finally:
+        os.close(watch)
+    return took, os.waitstatus_to_exitcode(status) if ended else None
+
+
+def peaked(argv, report):
+    """The command below time(1), which writes its peak memory. Not by wait4 here: an exec hands the peak of the process
+    that spawned on to the one that was spawned, and this one may have made a large image."""
+    return [PEAK, "-q", "-f", "%M", "-o", str(report), *argv]
 
 
 def output(argv, check=True, **more):
@@ -63,33 +80,46 @@ def output(argv, check=True, **more):
     return done.stdout
 
 
+def say(text):
+    print(text, flush=True)
+
+
 def last_line(text):
     lines = [line for line in text.strip().splitlines() if line.strip()]
     return lines[-1][:160] if lines else "no message"
 
 
-def interleaved(commands, rounds, warm=2, after=None):
+def interleaved(commands, rounds, warm=2, before=None, after=None, memory=None):
     """Times commands in turn, so that what else the machine does hits all alike.
 
-    commands: {name: argv}. after: called with a name when its command has ended, outside the time.
+    commands: {name: argv}. before, after: called with a name around its command, outside the time; what they raise as
+    NotMeasured ends the measurement of that name. memory: a file to measure the peak of each command with.
     """
     times = {name: [] for name in commands}
     peak = dict.fromkeys(commands, 0)
     failed = {}
     for turn in range(-warm, rounds):
-        for name, argv in commands.items():
+        for name, command in commands.items():
             if name in failed:
                 continue
-            took, code, memory = once(argv() if callable(argv) else argv)
-            if code:
-                text = subprocess.run(argv() if callable(argv) else argv, stdin=DEVNULL, capture_output=True, text=True, check=False)
-                failed[name] = NotMeasured(f"exits with {code}: {last_line(text.stderr)}")
-                continue
-            if turn >= 0:
-                times[name].append(took)
-                peak[name] = max(peak[name], memory)
-            if after:
-                after(name)
+            argv = command() if callable(command) else command
+            try:
+                if before:
+                    before(name)
+                took, code = once(peaked(argv, memory) if memory else argv)
+                if code is None:
+                    raise NotMeasured(f"did not end within {took / 1000:.0f} s")
+                if code:
+                    text = subprocess.run(argv, stdin=DEVNULL, capture_output=True, text=True, check=False, timeout=900)
+                    raise NotMeasured(f"exits with {code}: {last_line(text.stderr)}")
+                if turn >= 0:
+                    times[name].append(took)
+                    if memory:
+                        peak[name] = max(peak[name], int(memory.read_text().split()[-1]))
+                if after:
+                    after(name)
+            except (NotMeasured, subprocess.TimeoutExpired) as why:
+                failed[name] = why if isinstance(why, NotMeasured) else NotMeasured(str(why))
     return {name: failed.get(name) or Sample(times[name], peak[name]) for name in commands}
 
 
@@ -154,6 +184,34 @@ def wait_until(condition, deadline=30):
     return None
 
 
-def mounts_below(base):
+def private_mounts():
+    """A mount namespace of this run: no mount is seen outside, and none outlives the last process."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(0x00020000):
+        raise OSError(ctypes.get_errno(), "unshare")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+
+def file_system(kind, directory, image):
+    """Mounts what all engines store their images on; says in words what it is.
+
+    loop: ext4 in a sparse file. A file system of its own, because the machine's may be mounted with `discard`, where
+    removing between rounds takes longer than all that is measured.
+    """
+    if kind == "loop":
+        with open(image, "wb") as file:
+            file.truncate(24 << 30)
+        subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", str(image)], check=True)
+        subprocess.run(["mount", "-o", "loop", str(image), str(directory)], check=True)
+        return "all engines store on one ext4 in a file on disk, mounted without discard"
+    if kind == "memory":
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=90%,mode=755", "tmpfs", str(directory)], check=True)
+        return "all engines store on one tmpfs"
+    return "all engines store on the machine's file system below /tmp"
+
+
+def unmount_below(directory):
+    """Unmounts what was mounted at and below a directory: what cannot be."""
     lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
-    return [target for target in (line.split()[4] for line in lines) if target.startswith(f"{base}/")]
+    targets = [target for target in (line.split()[4] for line in lines) if f"{target}/".startswith(f"{directory}/")]
+    return [target for target in reversed(targets) if subprocess.run(["umount", target], capture_output=True, check=False).returncode]

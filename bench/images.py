@@ -146,3 +146,29 @@ def large_archive(target, files=20_000, size=200 << 20, gzip=False):
         tar.add(layer, "layer.tar")
     layer.unlink()
     return target
+
+
+def many_images(target, count):
+    """A docker-archive of so many images, each with a config of its own; they share one small layer."""
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        info = tarfile.TarInfo("file")
+        info.size = 5
+        tar.addfile(info, io.BytesIO(b"small"))
+    diff = "sha256:" + hashlib.sha256(layer.getvalue()).hexdigest()
+    manifest, files = [], {"layer.tar": layer.getvalue()}
+    for number in range(count):
+        config = json.dumps({
+            "architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/true"], "Labels": {"number": str(number)}},
+            "rootfs": {"type": "layers", "diff_ids": [diff]}, "history": [{"created_by": "bench"}],
+        }).encode()  # fmt: skip
+        name = hashlib.sha256(config).hexdigest() + ".json"
+        files[name] = config
+        manifest.append({"Config": name, "RepoTags": [f"localhost/berth-bench-many:{number}"], "Layers": ["layer.tar"]})
+    files["manifest.json"] = json.dumps(manifest).encode()
+    with tarfile.open(target, "w") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return target

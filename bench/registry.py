@@ -1,14 +1,17 @@
-"""A docker-registry on loopback with images made here, for the row `pull`."""
+"""A docker-registry on loopback with images made here, for the rows of images; it counts what is asked and what is sent."""
 
+import collections
 import gzip
 import hashlib
 import http.client
 import io
 import json
 import random
+import re
 import socket
 import subprocess
 import tarfile
+import threading
 
 from engines import find
 from harness import DEVNULL, NotMeasured, end, wait_until
@@ -22,24 +25,46 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def layer(files, size, seed):
-    """A gzip layer of so many files with so many bytes in all, which compress to about two thirds: (blob, diff id)."""
+class Digests:
+    """A file for writing that hashes what passes."""
+
+    def __init__(self, file):
+        self.file, self.hash, self.size = file, hashlib.sha256(), 0
+
+    def write(self, data):
+        self.hash.update(data)
+        self.size += len(data)
+        return self.file.write(data)
+
+    def flush(self):
+        self.file.flush()
+
+    @property
+    def digest(self):
+        return "sha256:" + self.hash.hexdigest()
+
+
+def layer(target, files, size, seed):
+    """Writes a gzip layer of so many files with so many bytes in all, which compress to about two thirds: its diff id.
+
+    To a file and in pieces: what makes images is also what starts the commands that are measured, and stays small.
+    """
     source = random.Random(seed)
     text = b"some text that repeats, as text does; " * 256
     each = size // files
-    plain = io.BytesIO()
-    with tarfile.open(fileobj=plain, mode="w") as tar:
-        for number in range(files):
-            if number % 200 == 0:
-                folder = tarfile.TarInfo(f"data{seed}/{number // 200:04}")
-                folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-                tar.addfile(folder)
-            info = tarfile.TarInfo(f"data{seed}/{number // 200:04}/file-{number:05}")
-            info.size, info.mode, info.mtime = each, 0o644, 1_700_000_000 + number
-            noise = source.randbytes(each * 2 // 3)
-            tar.addfile(info, io.BytesIO((noise + text * (each // len(text) + 1))[:each]))
-    data = plain.getvalue()
-    return gzip.compress(data, 1, mtime=0), "sha256:" + hashlib.sha256(data).hexdigest()
+    with open(target, "wb") as file, gzip.GzipFile("", "wb", 1, file, mtime=0) as zipped:
+        plain = Digests(zipped)
+        with tarfile.open(fileobj=plain, mode="w|") as tar:
+            for number in range(files):
+                if number % 200 == 0:
+                    folder = tarfile.TarInfo(f"data{seed}/{number // 200:04}")
+                    folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+                    tar.addfile(folder)
+                info = tarfile.TarInfo(f"data{seed}/{number // 200:04}/file-{number:05}")
+                info.size, info.mode, info.mtime = each, 0o644, 1_700_000_000 + number
+                noise = source.randbytes(each * 2 // 3)
+                tar.addfile(info, io.BytesIO((noise + text * (each // len(text) + 1))[:each]))
+    return plain.digest
 
 
 class Registry:
@@ -48,14 +73,29 @@ class Registry:
         self.base.mkdir()
         self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
+        self.names = {}
         (self.base / "config.yml").write_text(
-            f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {self.base}/data}}}}\nhttp: {{addr: {self.host}}}\n")
+            "version: 0.1\nlog: {level: error, accesslog: {disabled: false}}\n"
+            f"storage: {{filesystem: {{rootdirectory: {self.base}/data}}}}\nhttp: {{addr: {self.host}}}\n")
         self.log = open(self.base / "log", "w")
         self.server = subprocess.Popen(
             [find("docker-registry"), "serve", str(self.base / "config.yml")], stdin=DEVNULL, stdout=self.log, stderr=self.log,
             start_new_session=True)  # fmt: skip
         if not wait_until(self.answers, 20):
+            self.close()
             raise NotMeasured("docker-registry does not start")
+
+    def mark(self):
+        """A place in the log, for `requests`."""
+        return (self.base / "log").stat().st_size
+
+    def requests(self, mark):
+        """What was asked since: {"HEAD manifests": 1, "PATCH uploads": 20 …}. Without the question whether it is a registry."""
+        with open(self.base / "log", "rb") as file:
+            file.seek(mark)
+            text = file.read().decode(errors="replace")
+        asked = re.findall(r'"([A-Z]+) /v2/\S*?(manifests|blobs/uploads|blobs|tags)\b\S* HTTP', text)
+        return collections.Counter(f"{method} {what.rpartition('/')[2]}" for method, what in asked)
 
     def answers(self):
         try:
@@ -72,32 +112,76 @@ class Registry:
         connection.close()
         return answer.status
 
-    def blob(self, name, data):
-        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    def blob(self, name, path):
+        """Uploads a file."""
+        digest, size = hashlib.sha256(), path.stat().st_size
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        digest = "sha256:" + digest.hexdigest()
         self.ask("POST", f"/v2/{name}/blobs/uploads/")
         place = self.location.split(self.host, 1)[-1]
-        status = self.ask("PUT", f"{place}{'&' if '?' in place else '?'}digest={digest}", data, {"Content-Type": "application/octet-stream"})
+        with open(path, "rb") as file:
+            status = self.ask("PUT", f"{place}{'&' if '?' in place else '?'}digest={digest}", file,
+                              {"Content-Type": "application/octet-stream", "Content-Length": str(size)})
         if status != 201:
             raise NotMeasured(f"docker-registry answers {status} to a blob")
-        return {"digest": digest, "size": len(data)}
+        return {"digest": digest, "size": size}
 
     def image(self, name, layers):
-        """Pushes an image; gives the name to pull."""
-        config = json.dumps({
+        """Makes an image and pushes it, once; gives the name to pull. layers: (files, bytes, seed) of each."""
+        if name in self.names:
+            return self.names[name]
+        manifest = {"schemaVersion": 2, "mediaType": OCI + "manifest.v1+json", "layers": []}
+        diffs, path = [], self.base / "made"
+        for files, size, seed in layers:
+            diffs.append(layer(path, files, size, seed))
+            manifest["layers"].append({"mediaType": OCI + "layer.v1.tar+gzip"} | self.blob(name, path))
+        path.write_text(json.dumps({
             "architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/true"]},
-            "rootfs": {"type": "layers", "diff_ids": [diff for _, diff in layers]}, "history": [{"created_by": "bench"}] * len(layers),
-        }).encode()  # fmt: skip
-        manifest = {
-            "schemaVersion": 2, "mediaType": OCI + "manifest.v1+json", "config": {"mediaType": OCI + "config.v1+json"} | self.blob(name, config),
-            "layers": [{"mediaType": OCI + "layer.v1.tar+gzip"} | self.blob(name, data) for data, _ in layers],
-        }  # fmt: skip
+            "rootfs": {"type": "layers", "diff_ids": diffs}, "history": [{"created_by": "bench"}] * len(diffs),
+        }))  # fmt: skip
+        manifest["config"] = {"mediaType": OCI + "config.v1+json"} | self.blob(name, path)
+        path.unlink()
         status = self.ask("PUT", f"/v2/{name}/manifests/1", json.dumps(manifest).encode(), {"Content-Type": OCI + "manifest.v1+json"})
         if status != 201:
             raise NotMeasured(f"docker-registry answers {status} to a manifest")
-        return f"{self.host}/{name}:1"
+        self.names[name] = f"{self.host}/{name}:1"
+        return self.names[name]
 
     def close(self):
         end(self.server)
         self.log.close()
 
 
+class CountingProxy:
+    """Passes connections on to a server and counts the bytes that clients send."""
+
+    def __init__(self, port):
+        self.target, self.sent = port, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.host = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.target))
+            threading.Thread(target=self.pass_on, args=(client, server, True), daemon=True).start()
+            threading.Thread(target=self.pass_on, args=(server, client, False), daemon=True).start()
+
+    def pass_on(self, source, target, counts):
+        try:
+            while data := source.recv(1 << 20):
+                if counts:
+                    self.sent += len(data)
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self):
+        self.listener.close()

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Measures Berth against its peers, every row in one run, and writes bench/RESULTS.md.
 
-usage: bench/run.py [--rows run,runtime,exec,memory,many,load,pull,log] [--quick] [--output FILE]
+usage: bench/run.py [--rows run,runtime,exec,memory,many,load,log,pull,push,rmi,images] [--quick] [--scale N]
+                    [--store loop|disk|memory] [--output FILE]
 
 Needs root (the peers do) and a release build. `make bench` brings both. Everything lives below one temporary directory;
 servers are started and ended here, by pid.
@@ -27,9 +28,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import engines
 import harness
 import images
-import registry
 from engines import IMAGE, ROOT, Berth, Docker, Podman
-from harness import NotMeasured, Sample, interleaved, number, output
+from harness import NotMeasured, Sample, interleaved, number, output, say
+from image_rows import ImageRows
 
 RESULTS = ROOT / "bench/RESULTS.md"
 
@@ -47,18 +48,19 @@ class Table:
         self.lines.append((who, value, text, at_least))
 
     def base(self):
-        return next((plain(value) for who, value, _, _ in self.lines if who.startswith("berth") and plain(value) is not None), None)
+        """The first line of Berth that has a figure: (name, figure)."""
+        return next(((who, plain(value)) for who, value, _, _ in self.lines if who.startswith("berth") and plain(value) is not None), ("", None))
 
     def markdown(self):
         text = f"### {self.work}\n\n{self.aim}.\n\n| | {self.unit} | times berth's | asked | |\n|---|---:|---:|---:|---|\n"
-        base = self.base()
+        name, base = self.base()
         for who, value, shown, at_least in self.lines:
             if isinstance(value, NotMeasured):
                 text += f"| {who} | not measured: {value} | | | |\n"
                 continue
             figure = plain(value)
             ratio = None
-            if base and figure and not who.startswith("berth"):
+            if base and figure and who != name:
                 ratio = base / figure if self.larger else figure / base
             verdict = "" if ratio is None or at_least is None else ("met" if ratio >= at_least else "**short**")
             text += f"| {who} | {shown or value if isinstance(value, Sample) else shown or number(value)} "
@@ -72,17 +74,23 @@ def plain(value):
     return value.median if isinstance(value, Sample) else value
 
 
-class Bench:
-    def __init__(self, quick):
-        self.quick = quick
-        self.base = pathlib.Path(tempfile.mkdtemp(prefix="berth-bench-", dir="/tmp"))
-        self.base.chmod(0o755)
+class Bench(ImageRows):
+    def __init__(self, quick, scale=1, store="loop"):
+        self.quick, self.scale = quick, scale
+        self.outside = pathlib.Path(tempfile.mkdtemp(prefix="berth-bench-", dir="/tmp"))
+        # Its name marks the processes of this run.
+        self.base = self.outside / self.outside.name
+        self.outside.chmod(0o755)
+        self.base.mkdir()
+        harness.private_mounts()
+        self.store = harness.file_system(store, self.base, self.outside / "image")
+        self.server = self.proxy = None
         self.rootfs = images.busybox_rootfs(self.base / "rootfs")
         self.tar = images.pack(self.rootfs, self.base / "rootfs.tar")
         self.engines, self.missing, self.versions = {}, {}, {}
 
     def rounds(self, full):
-        return max(3, full // 5) if self.quick else full
+        return max(min(3, full), full // 5) if self.quick else full
 
     def start(self):
         for kind in (Berth, Podman, Docker):
@@ -101,17 +109,22 @@ class Bench:
     def close(self):
         for engine in self.engines.values():
             engine.close()
-        if not harness.mounts_below(self.base):
-            shutil.rmtree(self.base, ignore_errors=True)
-        else:
-            print(f"left: mounts below {self.base}", file=sys.stderr)
+        for server in (self.proxy, self.server):
+            if server:
+                server.close()
+        left = harness.unmount_below(self.base)
+        if left:
+            print(f"left, in use: {' '.join(left)}", file=sys.stderr)
+        shutil.rmtree(self.outside, ignore_errors=True)
 
     def each(self, build):
         """{engine: command} for those that run, NotMeasured for those that do not."""
         commands = {name: build(engine) for name, engine in self.engines.items()}
         return commands
 
-    # The rows.
+    table = Table
+
+    # The rows; those about images are in image_rows.py.
 
     def run(self):
         table = Table(
@@ -227,92 +240,6 @@ class Bench:
             engine.remove_all()
         return [start, listing]
 
-    def load(self):
-        tables = []
-        for zipped in (False, True):
-            archive = images.large_archive(self.base / f"large-{'gzip' if zipped else 'plain'}.tar", gzip=zipped)
-            kind = "gzip" if zipped else "plain"
-            table = Table(
-                f"load-{kind}", f"`load` of 20,000 files, 200 MB, one {kind} layer", "ms, median (min–max)",
-                "At least twice as fast, in less than 64 MB of memory")
-            peaks = Table(f"load-{kind}-memory", f"peak memory of that `load` ({kind})", "MiB", "Less than 64 MB")
-            for name in ("berth", "podman", "docker"):
-                engine = self.engines.get(name)
-                if not engine:
-                    table.add(name, self.missing[name])
-                    continue
-                sample, peak = self.load_one(engine, archive)
-                table.add(name, sample, at_least=None if name == "berth" else 2)
-                if peak:
-                    peaks.add(name + (" (dockerd)" if name == "docker" else ""), peak / 1024)
-            archive.unlink()
-            tables += [table, peaks]
-        return tables
-
-    def load_one(self, engine, archive):
-        server = engine.server.pid if engine.name == "docker" else None
-
-        def forget(_):
-            output(engine.call("rmi", "-f", "localhost/berth-bench-large:latest"), check=False)
-
-        if server:
-            harness.reset_peak(server)
-        sample = interleaved({"load": engine.call("load", "-i", str(archive))}, self.rounds(5), warm=1, after=forget)["load"]
-        if isinstance(sample, NotMeasured):
-            return sample, 0
-        return sample, harness.peak_kib(server) if server else sample.peak_kib
-
-    def pull(self):
-        """Shapes of images against a docker-registry of this run, each from nothing to usable."""
-        scale = 5 if self.quick else 1
-        shapes = {
-            "big": (f"one layer of {500 // scale} MB", lambda: [registry.layer(8, (500 << 20) // scale, 1)]),
-            "layers": (f"20 layers, {1000 // scale} MB in all", lambda: [registry.layer(40, (50 << 20) // scale, n) for n in range(20)]),
-            "files": (f"one layer of {60_000 // scale:,} small files",
-                      lambda: [registry.layer(60_000 // scale, (60_000 // scale) * 4096, 99)]),
-        }  # fmt: skip
-        tables = []
-        server = registry.Registry(self.base)
-        try:
-            for key, (title, make) in shapes.items():
-                tables += self.pull_one(key, title, server.image(key, make()))
-        finally:
-            server.close()
-        return tables
-
-    def pull_one(self, key, title, name):
-        table = Table(
-            f"pull-{key}", f"`pull`, {title}", "ms, median (min–max)",
-            "At least twice as fast as the fastest of the others that unpack; skopeo only copies the blobs to a directory")
-        peaks = Table(f"pull-{key}-memory", f"peak memory of that `pull`, {title}", "MiB", "Less than 100 MB")
-        insecure = {"podman": ["--tls-verify=false"]}
-        commands = self.each(lambda engine: engine.call("pull", *insecure.get(engine.name, []), name))
-        copy = self.base / "copy"
-        try:
-            commands["skopeo"] = [engines.find("skopeo"), "copy", "--src-tls-verify=false", f"docker://{name}", f"oci:{copy}"]
-        except NotMeasured as why:
-            self.missing["skopeo"] = why
-
-        def forget(who):
-            if who == "skopeo":
-                shutil.rmtree(copy, ignore_errors=True)
-            else:
-                output(self.engines[who].call("rmi", "-f", name), check=False)
-            os.sync()
-
-        docker = self.engines.get("docker")
-        if docker:
-            harness.reset_peak(docker.server.pid)
-        found = interleaved(commands, self.rounds(5), warm=0, after=forget)
-        for who in ("berth", "podman", "docker", "skopeo"):
-            sample = found.get(who) or self.missing.get(who)
-            table.add(who + (" copy to oci: (unpacks nothing)" if who == "skopeo" else ""), sample,
-                      at_least=2 if who in ("podman", "docker") else None)
-            if isinstance(sample, Sample):
-                peak = harness.peak_kib(docker.server.pid) if who == "docker" else sample.peak_kib
-                peaks.add(who + (" (dockerd)" if who == "docker" else ""), peak / 1024)
-        return [table, peaks]
-
     def log(self):
         table = Table(
             "log", "`dd` of text to stdout, through the log", "MB/s", "At least 3 times as much. 32 MB of lines of 100 bytes, eight times, "
@@ -386,22 +313,20 @@ def machine(versions):
         f"- Berth at {commit or 'an unknown commit'}, release build\n" + "".join(f"- {text}\n" for text in versions.values()))
 
 
-def say(text):
-    print(text, flush=True)
-
-
 def main():
     parser = argparse.ArgumentParser()
-    names = ["run", "runtime", "exec", "memory", "many", "load", "pull", "log"]
+    names = ["run", "runtime", "exec", "memory", "many", "load", "log", "pull", "push", "rmi", "images"]
     parser.add_argument("--rows", default=",".join(names))
     parser.add_argument("--quick", action="store_true", help="a fifth of the rounds, 40 containers started in parallel")
+    parser.add_argument("--scale", type=int, default=1, help="images of load, pull, push, rmi and images are so many times smaller")
+    parser.add_argument("--store", choices=["loop", "disk", "memory"], default="loop", help="where all engines keep their images")
     parser.add_argument("--output", type=pathlib.Path, default=RESULTS)
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("bench: needs root, for podman and dockerd: sudo bench/run.py")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     load = machine({})
-    bench = Bench(options.quick)
+    bench = Bench(options.quick, options.scale, options.store)
     tables = []
     try:
         wanted = options.rows.split(",")
@@ -409,11 +334,16 @@ def main():
             bench.start()
         for name in wanted:
             say(f"row {name}")
+            begin = time.monotonic()
             for table in getattr(bench, name)():
                 tables.append(table)
                 say(table.markdown())
+            say(f"row {name} took {time.monotonic() - begin:.0f} s")
     finally:
         bench.close()
+    if options.scale != 1:
+        bench.versions["scale"] = f"**images {options.scale} times smaller than asked: a trial of the harness, not a measurement**"
+    bench.versions["store"] = bench.store
     facts = load + "".join(f"- {text}\n" for text in bench.versions.values())
     options.output.write_text(
         "# Measurements\n\n"
