@@ -1,7 +1,9 @@
-"""musts.tsv and image_musts.tsv name tests that exist."""
+"""musts.tsv, image_musts.tsv and distribution_musts.tsv name tests that exist."""
 
 import pathlib
 import re
+
+import pytest
 
 HERE = pathlib.Path(__file__).parent
 
@@ -25,10 +27,11 @@ def test_the_covering_tests_exist():
     assert missing == []
 
 
-def test_the_covering_tests_of_the_image_spec_exist():
+@pytest.mark.parametrize("spec", ["image", "distribution"])
+def test_the_covering_tests_of_the_other_specs_exist(spec):
     """Those of the command's suite by their file, unit tests as Target/Suite::name."""
     missing = []
-    for line in (HERE / "image_musts.tsv").read_text().splitlines():
+    for line in (HERE / f"{spec}_musts.tsv").read_text().splitlines():
         if line.startswith("#"):
             continue
         file, section, level, text, covered = line.split("\t")

@@ -450,7 +450,8 @@ def test_a_pulled_image_is_pushed_byte_for_byte(fresh, registry):
     with FaultRegistry() as other:
         fresh.ok("tag", f"{registry.host}/app:1", f"{other.host}/copy:1")
         fresh.ok("push", f"{other.host}/copy:1", timeout=60)
-        assert digest_of(other.manifests["copy"]["1"][0]) == digest
+        data, kind = other.manifests["copy"]["1"]
+        assert digest_of(data) == digest and json.loads(data)["mediaType"] == kind
         for name in registry.blobs:
             assert other.blobs[name] == registry.blobs[name]
 
@@ -537,6 +538,13 @@ def test_s53_documents(fresh, registry, change, pattern):
     fresh.call("pull", f"{registry.host}/app:bad").fails(1, pattern)
     assert fresh.ok("images", "-aq").text == ""
     assert registry.count("GET", BLOB + digest_of(layer(a="one")[0])) == 0
+
+
+def test_a_content_type_that_is_not_the_documents(fresh, registry):
+    add(registry)
+    registry.fault("GET|HEAD", "/manifests/", amend={"Content-Type": "application/vnd.docker.distribution.manifest.v2+json"})
+    fresh.call("pull", f"{registry.host}/app:1").fails(1, "media ?type|mediaType|type")
+    assert fresh.ok("images", "-aq").text == ""
 
 
 # What run hands on

@@ -83,6 +83,35 @@ def test_referrers(registry, client, api):
     assert signature in client.ok("referrers", f"{registry.host}/team/app", digest_of(data)).out
 
 
+def test_referrers_of_nothing(registry, client):
+    """Neither the API nor a referrers tag: there are none. A tag that is no index is told: it must not look like that."""
+    registry.referrers_api = False
+    subject = digest_of(registry.manifests["team/app"]["latest"][0])
+    assert client.ok("referrers", f"{registry.host}/team/app", subject).out.strip() == ""
+    registry.add_manifest("team/app", subject.replace(":", "-"), b'{"not": "an index"}', "application/json")
+    client("referrers", f"{registry.host}/team/app", subject).fails(1, r"\[protocol\]")
+
+
+def test_the_accept_header(registry, client):
+    client.ok("manifest", f"{registry.host}/team/app")
+    accepted = ",".join(value for key, value in registry.seen("GET", "/manifests/")[0].headers if key.lower() == "accept")
+    for name in ("oci.image.manifest.v1", "oci.image.index.v1", "docker.distribution.manifest.v2", "docker.distribution.manifest.list.v2"):
+        assert f"application/vnd.{name}+json" in accepted
+
+
+def test_parameters_of_a_content_type(registry, client):
+    kind = registry.manifests["team/app"]["latest"][1]
+    plain = client.ok("manifest", f"{registry.host}/team/app").text
+    registry.fault("GET", "/manifests/", amend={"Content-Type": f"{kind}; charset=utf-8"})
+    assert client.ok("manifest", f"{registry.host}/team/app").text == plain
+
+
+def test_a_warning_changes_nothing(registry, client):
+    plain = client.ok("manifest", f"{registry.host}/team/app").text
+    registry.fault("GET", "/manifests/", amend={"Warning": '299 - "this repository is going away"'})
+    assert client.ok("manifest", f"{registry.host}/team/app").text == plain
+
+
 # F22: truncated bodies
 
 

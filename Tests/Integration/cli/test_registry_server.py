@@ -370,6 +370,15 @@ def test_several_tags_at_once(api):
     assert json.loads(api("GET", api.path("tags/list"), status=200).data)["tags"] == ["1", "1.2", "latest"]
 
 
+def test_ten_tags_at_once(api):
+    api.push(EMPTY)
+    data, tags = manifest(), [f"v{number}" for number in range(10)]
+    query = "&".join(f"tag={tag}" for tag in tags)
+    answer = api("PUT", api.path("manifests", sha(data)) + "?" + query, data, {"Content-Type": MANIFEST}, status=201)
+    assert answer.headers["OCI-Tag"].split(", ") == tags
+    assert json.loads(api("GET", api.path("tags/list"), status=200).data)["tags"] == tags
+
+
 def test_a_tag_moves(api):
     first, _ = api.image("latest")
     second, _ = api.image("latest")
