@@ -3,17 +3,20 @@
 import gzip
 import json
 import os
+import random
 import signal
+import subprocess
 import time
 
 import pytest
 
 import images
 import invariants
+import oracle
 from fault_registry import Certificates, FaultRegistry, digest_of
 from host import wait_for
 from loop_store import LoopBerth
-from sweep import MUTATING, injected, numbers, require_strace
+from sweep import FULL, MUTATING, injected, numbers, require_strace
 
 BLOB = "/blobs/"
 
@@ -387,6 +390,86 @@ def test_f07_a_full_disk(suite, who, berth_programs, registry):
         invariants.check_invariants(engine)
     finally:
         engine.close()
+
+
+# F04, F05: power loss
+
+
+@pytest.fixture
+def loop(suite, who, berth_programs):
+    """A store on 64 MiB of ext4."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root for a loop device")
+    engine = LoopBerth(suite, who, berth_programs)
+    yield engine
+    engine.close()
+
+
+def assert_whole(engine, name, layers, registry):
+    """The image is there with every blob as the registry has it, and its layers as their blobs say."""
+    assert engine.ok("image", "inspect", "--format", "{{len .RootFS.Layers}}", name).text == str(len(layers))
+    for blob, _ in layers:
+        assert stored(engine, digest_of(blob)) == blob
+    oracle.assert_sound(engine)
+    registry.requests.clear()
+    engine.ok("pull", name, timeout=60)
+    assert registry.count("GET", BLOB) == 0, "nothing was missing"
+
+
+def test_f05_power_loss_after_a_pull(loop, registry):
+    """Exit 0: the image, its layers and its name are on the disk."""
+    layers = [layer(a="one"), big("data", 2 << 20), layer(**{f"f{number}": "x" * 3000 for number in range(100)})]
+    add(registry, layers=layers)
+    name = f"{registry.host}/app:1"
+    loop.ok("pull", name, timeout=60)
+    fail_power(loop)
+    assert_whole(loop, name, layers, registry)
+
+    # A tag that moved: the new image, and the old one under no name.
+    moved = [layers[0], layer(c="three")]
+    add(registry, layers=moved)
+    loop.ok("pull", name, timeout=60)
+    fail_power(loop)
+    assert_whole(loop, name, moved, registry)
+
+
+def fail_power(engine):
+    """The power fails and comes back: what an earlier boot called whole has to be verified again."""
+    engine.lose_power(stopped=engine.processes)
+    for name in partial(engine):
+        digest, _, boot = name.partition("-")
+        if boot:
+            os.rename(engine.root / "partial" / name, engine.root / "partial" / f"{digest}-11111111-2222-3333-4444-555555555555")
+
+
+# Bytes that reach the client before the power fails; with none left out the pull may have ended.
+MOMENTS = [0, 1, 100_000, 1_500_000, None]
+
+
+@pytest.mark.parametrize("sent", MOMENTS)
+@pytest.mark.parametrize("turn", range(20 if FULL else 1))
+def test_f04_power_loss_within_a_pull(loop, registry, sent, turn):
+    """The image is absent, or whole; the next pull completes it, and what was kept of a blob is verified before it is used."""
+    layers = [layer(a="one"), big("data", 2 << 20), layer(**{f"f{number}": "x" * 3000 for number in range(200)})]
+    add(registry, layers=layers)
+    name, large = f"{registry.host}/app:1", BLOB + digest_of(layers[1][0])
+    if sent is not None:
+        registry.fault("GET", large, times=1, stall=sent)
+    pull = loop.popen("pull", name, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: registry.count("GET", large), "the large blob to be asked for")
+    # Unpacking, syncing and committing are not seen from outside: chance finds its place in them.
+    time.sleep(random.Random(f"{turn} {sent}").uniform(0, 0.3))
+    fail_power(loop)
+    pull.wait(20)
+    registry.release()
+    registry.rules.clear()
+    oracle.assert_sound(loop)
+    if loop.ok("images", "-q").text:
+        assert_whole(loop, name, layers, registry)
+    loop.ok("pull", name, timeout=60)
+    assert_whole(loop, name, layers, registry)
+    loop.ok("system", "prune", "-f")
+    assert partial(loop) == []
 
 
 # run and create
