@@ -8,7 +8,7 @@ PYTHON ?= /usr/bin/python3
 
 DEBUG := .build/debug
 RELEASE := .build/release
-FORMATTED := Package.swift Sources Tests
+FORMATTED := Package.swift Sources Tests Fuzz/Package.swift Fuzz/Sources/Fuzz/Main.swift
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 export PYTHONDONTWRITEBYTECODE := 1
@@ -74,6 +74,10 @@ test-unit: ## Run the unit tests: no root, no network
 test-integration: ## Run the integration tests on the real kernel
 	@scripts/setup build test peers
 	@$(PYTHON) scripts/test.py integration
+
+.PHONY: fuzz
+fuzz: setup-build ## Search with libFuzzer: TARGET=tar SECONDS=60; all targets without TARGET
+	@scripts/fuzz "$(or $(TARGET),all)" "$(or $(SECONDS),60)"
 
 .PHONY: bench
 bench: ## Measure against podman, docker, runc, crun, bubblewrap; writes bench/RESULTS.md

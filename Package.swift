@@ -120,6 +120,10 @@ let package = Package(
         tests("Supervision", ["Linux", "Control"]),
         tests("Engine", ["Linux", "OCI", "JSON", "Control", "Store"]),
         tests("CommandLine", ["Control", "JSON", "Flags", "Engine"]),
+        // The bodies of Fuzz/, over mutations of their seeds.
+        .testTarget(
+            name: "FuzzTests", dependencies: ["CLinux", "Linux", "JSON", "OCI", "Archive", "Control", "Store", "Registry", "CommandLine"],
+            exclude: ["Seeds"], swiftSettings: strict),
         .testTarget(name: "FloorTests", dependencies: ["Linux"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

@@ -1,0 +1,1 @@
+../../../Sources/CommandLine/Output/CommandText.swift

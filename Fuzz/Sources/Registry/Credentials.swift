@@ -1,0 +1,1 @@
+../../../Sources/Registry/Credentials/Credentials.swift

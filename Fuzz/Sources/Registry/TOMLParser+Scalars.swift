@@ -1,0 +1,1 @@
+../../../Sources/Registry/Configuration/TOMLParser+Scalars.swift
