@@ -10,7 +10,7 @@ public enum RootfsPlan: Sendable, Hashable {
 
 /// The parts of an overlay mount.
 public struct OverlayPlan: Sendable, Hashable {
-    /// Read-only layers, the top one first.
+    /// Read-only layers, the top one first: directories, and indexes that `ErofsLayer` mounts.
     public var lower: [String]
     public var upper: String
     public var work: String

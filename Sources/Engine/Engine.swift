@@ -40,6 +40,7 @@ public final class Engine {
         let opened = try stored { () throws(StoreError) in
             try Store(path: roots.store, isInUserNamespace: host.isRootless ? true : nil)
         }
+        opened.chooseLayerFormat = { [unowned opened] () throws(StoreError) in try LayerFormatChoice.choose(for: opened) }
         openedStore = opened
         return opened
     }

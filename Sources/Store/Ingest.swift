@@ -1,4 +1,5 @@
 import Archive
+import CLinux
 import Linux
 import OCI
 
@@ -16,6 +17,8 @@ final class Ingest: @unchecked Sendable {
     /// Blobs put in place by this command; no row names them yet.
     private(set) var placed: Set<String> = []
     private(set) var notes = LayerUnpacker.Notes()
+    /// How layers are kept that this command makes.
+    private var format: LayerFormat?
 
     init(_ store: Store, _ staging: Staging, limits: LayerUnpacker.Limits, cancellation: Cancellation?) {
         self.store = store
@@ -58,22 +61,34 @@ final class Ingest: @unchecked Sendable {
         case .file(let content): taken = try take(content, layer, unpacking: known == nil)
         case .remote(let remote): taken = try take(remote, layer, unpacking: known == nil)
         }
-        if let unpacked = taken.directory {
+        if let made = taken.layer {
             try ready()
             try turn.locked { () throws(StoreError) in
-                try place(layer: unpacked, chainID, parent, layer.diffID, taken.summary.diffSize)
+                if made.isBlob { try linkTar(of: made, to: taken.descriptor.digest) }
+                try place(layer: made.name, chainID, parent, layer.diffID, taken.summary.diffSize)
             }
         }
         if case .remote(let remote) = layer.content { remote.report(.complete) }
         return Layer(chainID: chainID, descriptor: taken.descriptor, diffSize: taken.summary.diffSize)
     }
 
+    /// A layer on its way into place: a directory in staging.
+    private struct StagedLayer {
+        var name: String
+        /// What its index is written from; nil when it is unpacked.
+        var indexer: LayerIndexer?
+        /// The tar that was written for the index.
+        var tar: SharedFD?
+        /// Its tar is its blob, and gets a second name.
+        var isBlob = false
+    }
+
     /// What one reading of a layer's stored bytes gave, with its blob kept.
     private struct Taken {
         var summary: LayerStream.Summary
         var descriptor: Descriptor
-        /// Where it was unpacked, in staging.
-        var directory: String?
+        /// Its files, in staging.
+        var layer: StagedLayer?
     }
 
     private func take(_ content: Content, _ layer: PlannedLayer, unpacking: Bool) throws(StoreError) -> Taken {
@@ -81,7 +96,7 @@ final class Ingest: @unchecked Sendable {
             let name = content.stagedName ?? staging.freshName("blob")
             return (name, content.stagedName == nil ? try staging.makeFile(name) : nil)
         }
-        let taken = try read(layer, unpacking, cancel: {}) { () throws(ArchiveError) in
+        let taken = try read(layer, unpacking, cancel: {}, again: { content.reader }) { () throws(ArchiveError) in
             try LayerStream(content.reader, copy: copy?.fd, limit: limits.size)
         }
         try turn.locked { () throws(StoreError) in try place(blob: name, content, taken.descriptor.digest) }
@@ -99,8 +114,8 @@ final class Ingest: @unchecked Sendable {
             remote.begin(reader)
             defer { remote.end() }
             do throws(StoreError) {
-                let taken = try read(layer, unpacking, cancel: reader.cancel) { () throws(ArchiveError) in
-                    try LayerStream(reader, limit: limits.size)
+                let taken = try read(layer, unpacking, cancel: reader.cancel, again: { partial.whole }) {
+                    () throws(ArchiveError) in try LayerStream(reader, limit: limits.size)
                 }
                 try partial.keep()
                 turn.locked { _ = placed.insert(remote.blob.digest.description) }
@@ -123,22 +138,26 @@ final class Ingest: @unchecked Sendable {
         let file = try system { () throws(SystemError) in
             SharedFD(try store.root.fd.open(PartialBlob.wholePath(remote.blob.digest), [.readOnly, .noFollow]))
         }
-        let taken = try read(layer, unpacking, cancel: {}) { () throws(ArchiveError) in
-            try LayerStream(
-                FileReader(file.fd, offset: 0, length: remote.blob.size, name: "partial blob"), limit: limits.size)
+        let reader = { FileReader(file.fd, offset: 0, length: remote.blob.size, name: "partial blob") }
+        let taken = try read(layer, unpacking, cancel: {}, again: reader) { () throws(ArchiveError) in
+            try LayerStream(reader(), limit: limits.size)
         }
         try PartialBlob.link(store, remote.blob.digest)
         turn.locked { _ = placed.insert(remote.blob.digest.description) }
         return taken
     }
 
-    /// Reads a layer to its end, verifies it, and unpacks it on the way.
+    /// Reads a layer to its end, verifies it, and unpacks or indexes it on the way.
+    ///
+    /// - Parameter again: the stored bytes once more, when all of them were read.
     private func read(
-        _ layer: PlannedLayer, _ unpacking: Bool, cancel: () -> Void, open: () throws(ArchiveError) -> LayerStream
+        _ layer: PlannedLayer, _ unpacking: Bool, cancel: () -> Void, again: () -> any ByteReader,
+        open: () throws(ArchiveError) -> LayerStream
     ) throws(StoreError) -> Taken {
+        let format = unpacking ? try turn.locked { () throws(StoreError) in try newLayerFormat() } : .directory
         let stream = try archive(open)
-        var directory: String?
-        if unpacking { directory = try unpack(stream, cancel) }
+        var staged: StagedLayer?
+        if unpacking { staged = format == .erofs ? try index(stream, cancel) : StagedLayer(name: try unpack(stream, cancel)) }
         let summary: LayerStream.Summary
         do throws(ArchiveError) { summary = try stream.finish() } catch {
             cancel()
@@ -148,7 +167,9 @@ final class Ingest: @unchecked Sendable {
             throw StoreError(
                 .digestMismatch, "load layer", layer.diffID.description, cause: "its content has the diff id sha256:\(summary.diffHex)")
         }
-        return Taken(summary: summary, descriptor: try checked(summary, layer), directory: directory)
+        let descriptor = try checked(summary, layer)
+        if let made = staged { staged = try finish(made, layer.diffID, summary, again) }
+        return Taken(summary: summary, descriptor: descriptor, layer: staged)
     }
 
     /// Keeps a small document as a blob.
@@ -175,7 +196,7 @@ final class Ingest: @unchecked Sendable {
             [.text(chainID.description), .text(boot)]
         ) { row in size = row.integer(0) }
         // Somebody may have removed it by hand; loading again repairs that.
-        return size != nil && store.root.fd.exists(Store.layerPath(chainID) + "/fs") ? size : nil
+        return size != nil && store.layerFormat(chainID.hex) != nil ? size : nil
     }
 
     /// The descriptor of a layer whose stored bytes are already kept; nil when they have to be read to know.
@@ -225,24 +246,100 @@ final class Ingest: @unchecked Sendable {
 
     // MARK: Unpacking and placing
 
-    private func unpack(_ stream: LayerStream, _ cancel: () -> Void) throws(StoreError) -> String {
+    private func makeStagedLayer() throws(StoreError) -> String {
         let name = turn.locked { staging.freshName("layer") }
+        try system { () throws(SystemError) in try staging.directory.fd.makeDirectory(name, mode: 0o700) }
+        return name
+    }
+
+    private func unpack(_ stream: LayerStream, _ cancel: () -> Void) throws(StoreError) -> String {
+        let name = try makeStagedLayer()
+        do throws(StoreError) { try unpack(stream, in: name) } catch {
+            cancel()
+            stream.cancel()
+            throw error
+        }
+        return name
+    }
+
+    private func unpack(_ tar: any ByteLender, in name: String) throws(StoreError) {
         let root = try system { () throws(SystemError) in
-            try staging.directory.fd.makeDirectory(name, mode: 0o700)
             try staging.directory.fd.makeDirectory(name + "/fs", mode: 0o755)
             return SharedFD(try staging.directory.fd.open(name + "/fs", [.directory, .noFollow]))
         }
         let unpacker = LayerUnpacker(
             root: root, isInUserNamespace: store.isInUserNamespace, limits: limits, cancellation: cancellation)
+        try unpacker.unpack(TarReader(tar))
+        turn.locked { notes.add(unpacker.notes) }
+    }
+
+    // MARK: Indexing
+
+    /// Asked only when a layer has to be made; then the same for all of them.
+    private func newLayerFormat() throws(StoreError) -> LayerFormat {
+        if let format { return format }
+        let chosen = try store.chooseLayerFormat()
+        format = chosen
+        return chosen
+    }
+
+    /// Reads a layer's tar, keeping it as it is.
+    private func index(_ stream: LayerStream, _ cancel: () -> Void) throws(StoreError) -> StagedLayer {
+        var staged = StagedLayer(name: try makeStagedLayer())
+        let indexer = LayerIndexer(limits: limits, cancellation: cancellation)
         do throws(StoreError) {
-            try unpacker.unpack(TarReader(stream))
+            // The blob of a plain layer is the tar already.
+            staged.isBlob = stream.compression == .none
+            if !staged.isBlob {
+                let path = staged.name + "/" + ErofsLayer.tarName
+                staged.tar = try system { () throws(SystemError) in
+                    SharedFD(try staging.directory.fd.open(path, [.readWrite, .create, .exclusive, .noFollow], mode: 0o600))
+                }
+            }
+            let copy = TarCopy(stream, to: staged.tar, cancellation: cancellation)
+            try indexer.read(TarReader(copy))
+            try archive { () throws(ArchiveError) in try copy.drain() }
         } catch {
             cancel()
             stream.cancel()
             throw error
         }
-        turn.locked { notes.add(unpacker.notes) }
-        return name
+        staged.indexer = indexer
+        return staged
+    }
+
+    /// Writes the index; where there can be none, the layer is unpacked from what was kept of it.
+    private func finish(
+        _ staged: StagedLayer, _ diffID: Digest, _ summary: LayerStream.Summary, _ again: () -> any ByteReader
+    ) throws(StoreError) -> StagedLayer {
+        guard let indexer = staged.indexer else { return staged }
+        var result = StagedLayer(name: staged.name)
+        if indexer.obstacle == nil {
+            var index = ErofsIndex(indexer.tree)
+            if let image = index.image(diffID: diffID, tarSize: summary.diffSize) {
+                try system { () throws(SystemError) in
+                    try staging.directory.fd.writeFile(staged.name + "/" + ErofsLayer.indexName, image)
+                }
+                turn.locked { notes.add(indexer.notes) }
+                result.isBlob = staged.isBlob
+                return result
+            }
+        }
+        let source = staged.tar.map { FileReader($0.fd, offset: 0, length: summary.diffSize, name: "layer") } ?? again()
+        try unpack(BufferedLender(source), in: staged.name)
+        if staged.tar != nil {
+            try system { () throws(SystemError) in
+                try staging.directory.fd.removeFile(staged.name + "/" + ErofsLayer.tarName)
+            }
+        }
+        return result
+    }
+
+    /// One file with two names: the blob, and the tar the index points into.
+    private func linkTar(of staged: StagedLayer, to blob: Digest) throws(StoreError) {
+        let target = staged.name + "/" + ErofsLayer.tarName
+        let result = cl_linkat(store.root.raw, Store.Directory.blobs + "/" + blob.hex, staging.directory.raw, target, 0)
+        _ = try system { () throws(SystemError) in try Linux.check(result, "link", target) }
     }
 
     private func place(blob staged: String, _ content: Content, _ digest: Digest) throws(StoreError) {

@@ -64,7 +64,7 @@ extension LayerUnpacker {
         _ set: (UnsafePointer<CChar>, UnsafeRawPointer?, Int) -> Int32
     ) throws(StoreError) {
         for attribute in xattrs {
-            if isPrivate(attribute.name) {
+            if isPrivateAttribute(attribute.name) {
                 note { $0.droppedAttributes += 1 }
                 continue
             }
@@ -79,16 +79,6 @@ extension LayerUnpacker {
             default: try step(path, result)
             }
         }
-    }
-
-    /// Attributes by which an archive could speak to overlay itself, and labels that only the host may give.
-    private func isPrivate(_ name: [UInt8]) -> Bool {
-        func starts(_ prefix: StaticString) -> Bool {
-            name.starts(with: UnsafeBufferPointer(start: prefix.utf8Start, count: prefix.utf8CodeUnitCount))
-        }
-        return starts("trusted.overlay.") || starts("user.overlay.") || starts("user.fuseoverlayfs.")
-            || starts("trusted.fuseoverlayfs.") || starts("security.selinux") || starts("security.ima")
-            || starts("security.evm") || starts("security.apparmor") || starts("security.SMACK64")
     }
 
     // MARK: Whiteouts
@@ -162,4 +152,14 @@ extension LayerUnpacker {
         times[1] = times[0]
         if futimens(raw, times) != 0 { try step(directory.path, -errno) }
     }
+}
+
+/// Attributes by which an archive could speak to overlay itself, and labels that only the host may give.
+func isPrivateAttribute(_ name: [UInt8]) -> Bool {
+    func starts(_ prefix: StaticString) -> Bool {
+        name.starts(with: UnsafeBufferPointer(start: prefix.utf8Start, count: prefix.utf8CodeUnitCount))
+    }
+    return starts("trusted.overlay.") || starts("user.overlay.") || starts("user.fuseoverlayfs.")
+        || starts("trusted.fuseoverlayfs.") || starts("security.selinux") || starts("security.ima")
+        || starts("security.evm") || starts("security.apparmor") || starts("security.SMACK64")
 }

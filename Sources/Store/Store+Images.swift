@@ -94,7 +94,7 @@ extension Store {
             guard layers.count == image.config.rootfs.diffIDs.count else { return false }
             for layer in layers {
                 guard try database.firstInteger("SELECT 1 FROM layers WHERE chain_id=?", [.text(layer)]) != nil,
-                    root.fd.exists(Directory.layers + "/" + hexPart(layer) + "/fs")
+                    layerFormat(hexPart(layer)) != nil
                 else { return false }
             }
         }
@@ -210,7 +210,7 @@ extension Store {
         let blobs = try database.texts("SELECT digest FROM image_blobs WHERE image_id=?", [.text(id)])
         guard blobs.allSatisfy({ root.fd.exists(Directory.blobs + "/" + hexPart($0)) }) else { return false }
         guard let top = try database.firstText("SELECT layer FROM images WHERE id=?", [.text(id)]) else { return true }
-        return try chain(from: top).allSatisfy { root.fd.exists(Directory.layers + "/" + hexPart($0) + "/fs") }
+        return try chain(from: top).allSatisfy { layerFormat(hexPart($0)) != nil }
     }
 
     public func image(id: String) throws(StoreError) -> ImageRecord? {

@@ -17,7 +17,8 @@ extension Store {
     /// Where a layer's files are, below the root.
     static func layerPath(_ chainID: Digest) -> String { Directory.layers + "/" + chainID.hex }
 
-    /// Absolute paths of a container's layers, topmost first, as overlay wants them. Empty for an image without layers.
+    /// Absolute paths of a container's layers, topmost first: directories, and indexes that `ErofsLayer` mounts. Empty for an
+    /// image without layers.
     public func layerDirectories(container id: String) throws(StoreError) -> [String] {
         try layerDirectories(top: try database.firstText("SELECT layer FROM containers WHERE id=?", [.text(id)]))
     }
@@ -29,7 +30,7 @@ extension Store {
 
     private func layerDirectories(top: String?) throws(StoreError) -> [String] {
         guard let top else { return [] }
-        return try chain(from: top).map { path + "/" + Directory.layers + "/" + hexPart($0) + "/fs" }
+        return try chain(from: top).map { path + "/" + layerLocation(hexPart($0)) }
     }
 
     /// Chain ids from a layer down to the lowest.

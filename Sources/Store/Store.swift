@@ -55,6 +55,9 @@ public final class Store {
         }
     }
 
+    /// How layers are kept that come in from now on. Asked when the first of a command has to be made, by one thread.
+    public var chooseLayerFormat: () throws(StoreError) -> LayerFormat = { () throws(StoreError) in .directory }
+
     public lazy var isInUserNamespace: Bool = userNamespace ?? Linux.isInUserNamespace()
 
     /// Opens one of the store's own directories.

@@ -3,27 +3,27 @@ import Linux
 import OCI
 
 extension StoreCheck {
-    private struct Layer {
-        var chainID: Digest
-        var diffID: Digest
-    }
-
     /// Whether the files of every layer are those that its blob has; a repair puts the blob's in their place.
     ///
     /// A tree does not give back the stream it came from, so it is compared with what the stream unpacks to now. Layers
-    /// whose blobs are damaged have nothing to be compared with.
+    /// whose blobs are damaged have nothing to be compared with. An indexed layer needs no blob.
     func checkContent() throws(StoreError) {
-        var layers: [Layer] = []
-        try store.database.query("SELECT chain_id,diff_id FROM layers ORDER BY chain_id") { row in
-            guard let chainID = Digest(row.text(0)), let diffID = Digest(row.text(1)) else { return }
-            layers.append(Layer(chainID: chainID, diffID: diffID))
+        var layers: [LayerRow] = []
+        try store.database.query("SELECT chain_id,parent,diff_id FROM layers ORDER BY chain_id") { row in
+            guard let chainID = Digest(row.text(0)), let diffID = Digest(row.text(2)) else { return }
+            layers.append(LayerRow(chainID: chainID, parent: row.optionalText(1).flatMap { Digest($0) }, diffID: diffID))
         }
         let sources = try goodSources()
         for layer in layers {
             try stop()
-            guard let source = sources[layer.diffID], try isThere(layer.chainID) else { continue }
+            guard try isThere(layer.chainID) else { continue }
+            let isIndexed = store.layerFormat(layer.chainID.hex) == .erofs
             do throws(StoreError) {
-                try check(layer, against: source)
+                if isIndexed {
+                    try checkIndexed(layer)
+                } else if let source = sources[layer.diffID] {
+                    try check(layer, against: source)
+                }
             } catch {
                 guard error.code == .noSpace || error.systemError == .readOnly else { throw error }
                 problems.append(
@@ -50,7 +50,7 @@ extension StoreCheck {
         return found
     }
 
-    private func check(_ layer: Layer, against source: Descriptor) throws(StoreError) {
+    private func check(_ layer: LayerRow, against source: Descriptor) throws(StoreError) {
         let content = try store.contentLock(.shared)
         defer { withExtendedLifetime(content) {} }
         let staging = try store.makeStaging()
@@ -113,7 +113,7 @@ extension StoreCheck {
         return summary.diffHex == diffID.hex ? root : nil
     }
 
-    private func difference(_ layer: Layer, _ expected: SharedFD) throws(StoreError) -> String? {
+    private func difference(_ layer: LayerRow, _ expected: SharedFD) throws(StoreError) -> String? {
         do throws(SystemError) {
             let actual = SharedFD(try store.root.fd.open(Store.layerPath(layer.chainID) + "/fs", [.directory, .noFollow]))
             return try TreeComparison.firstDifference(actual, expected)

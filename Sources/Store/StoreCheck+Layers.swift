@@ -3,8 +3,8 @@ import Linux
 import OCI
 
 extension StoreCheck {
-    /// A layer whose files are missing.
-    private struct LostLayer {
+    /// A row of `layers`, such as one whose files are missing.
+    struct LayerRow {
         var chainID: Digest
         var parent: Digest?
         var diffID: Digest
@@ -14,7 +14,7 @@ extension StoreCheck {
     func checkLayers() throws(StoreError) {
         for lost in try lostLayers() {
             try stop()
-            var problem = StoreProblem(.layer, lost.chainID.description, "its directory is missing")
+            var problem = StoreProblem(.layer, lost.chainID.description, "its files are missing")
             if repair {
                 try rebuild(lost, &problem)
             } else if try sources(of: lost).isEmpty {
@@ -25,8 +25,8 @@ extension StoreCheck {
     }
 
     /// From the bottom up, as a layer goes on top of one that is there.
-    private func lostLayers() throws(StoreError) -> [LostLayer] {
-        var lost: [LostLayer] = []
+    private func lostLayers() throws(StoreError) -> [LayerRow] {
+        var lost: [LayerRow] = []
         let boot = bootIdentifier()
         var rows: [(chainID: String, parent: String?, diffID: String, boot: String?)] = []
         try store.database.query(
@@ -50,17 +50,22 @@ extension StoreCheck {
             if isTrusted, try isThere(chainID) { continue }
             // A killed load's: garbage, not damage.
             if !isTrusted, try !isUsed(row.chainID) { continue }
-            lost.append(LostLayer(chainID: chainID, parent: row.parent.flatMap { Digest($0) }, diffID: diffID))
+            lost.append(LayerRow(chainID: chainID, parent: row.parent.flatMap { Digest($0) }, diffID: diffID))
         }
         return lost
     }
 
     /// - Throws: when it cannot be told: nothing may be removed by that.
     func isThere(_ chainID: Digest) throws(StoreError) -> Bool {
-        do throws(SystemError) {
-            return try store.root.fd.status(of: Store.layerPath(chainID) + "/fs").st_mode & 0o170000 == 0o040000
-        } catch {
-            if [.noEntry, .notDirectory, .loop].contains(error.errno) { return false }
+        let base = Store.layerPath(chainID) + "/"
+        if try type(of: base + ErofsLayer.indexName) == 0o100000 { return try type(of: base + ErofsLayer.tarName) == 0o100000 }
+        return try type(of: base + "fs") == 0o040000
+    }
+
+    /// The type as `st_mode` has it; nil for nothing.
+    private func type(of path: String) throws(StoreError) -> UInt32? {
+        do throws(SystemError) { return try store.root.fd.status(of: path).st_mode & 0o170000 } catch {
+            if [.noEntry, .notDirectory, .loop].contains(error.errno) { return nil }
             throw StoreError(error)
         }
     }
@@ -92,7 +97,7 @@ extension StoreCheck {
     }
 
     /// The blobs that hold the layer and are good.
-    private func sources(of lost: LostLayer) throws(StoreError) -> [Descriptor] {
+    func sources(of lost: LayerRow) throws(StoreError) -> [Descriptor] {
         var found: [Descriptor] = []
         for row in try imageRows() {
             guard let manifest = try? Manifest.decode(row.manifest), let config = try? ImageConfig.decode(row.config) else {
@@ -106,7 +111,7 @@ extension StoreCheck {
         return found
     }
 
-    private func rebuild(_ lost: LostLayer, _ problem: inout StoreProblem) throws(StoreError) {
+    func rebuild(_ lost: LayerRow, _ problem: inout StoreProblem) throws(StoreError) {
         for source in try sources(of: lost) {
             do throws(StoreError) {
                 try unpack(lost, source)
@@ -123,7 +128,7 @@ extension StoreCheck {
     }
 
     /// As a load does it: to staging, renamed into place, synced, and last the row that says it is on disk.
-    private func unpack(_ lost: LostLayer, _ source: Descriptor) throws(StoreError) {
+    private func unpack(_ lost: LayerRow, _ source: Descriptor) throws(StoreError) {
         let content = try store.contentLock(.shared)
         defer { withExtendedLifetime(content) {} }
         let staging = try store.makeStaging()
@@ -145,7 +150,7 @@ extension StoreCheck {
 
     /// Images without one of their layers cannot run. Those whose layers a container needs stay: loading them again is what
     /// repairs the container.
-    private func dropImages(on lost: LostLayer, _ problem: inout StoreProblem) throws(StoreError) {
+    private func dropImages(on lost: LayerRow, _ problem: inout StoreProblem) throws(StoreError) {
         if let remove = options.removeContainer, try !isThere(lost.chainID) {
             for container in try users(of: lost.chainID.description, "containers") where remove(container) {
                 problems.append(

@@ -110,7 +110,9 @@ final class ExternalLauncher: ContainerLauncher {
             }
             try FD.cwd.makeDirectories(rootfsPath, mode: 0o755)
             let context = try FileSystemContext("overlay")
-            for lower in plan.lower { try context.set("lowerdir+", lower) }
+            let layers = try ErofsLayer.open(plan.lower)
+            defer { withExtendedLifetime(layers.mounts) {} }
+            for lower in layers.paths { try context.set("lowerdir+", lower) }
             try context.set("upperdir", plan.upper)
             try context.set("workdir", plan.work)
             if plan.userXattr { try context.set(flag: "userxattr") }

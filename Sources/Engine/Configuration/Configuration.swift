@@ -9,6 +9,9 @@ public struct Configuration: Sendable, Equatable {
     /// `[store] max_size`: above it, unused images are removed after new ones came; nil: no limit.
     public var maximumStoreSize: Int64?
 
+    /// `[store] layer_format`: how the files of layers are kept that come in from now on.
+    public var layerFormat = LayerFormatChoice.directory
+
     public init() {}
 
     /// Reads what is there; files that are missing say nothing.
@@ -59,14 +62,21 @@ public struct Configuration: Sendable, Equatable {
             guard let value = Self.value(Self.trimmed(line[line.index(after: mark)...])) else {
                 throw refuse("the value of \(name) is neither a number nor a text in double quotes")
             }
-            guard section == "store", name == "max_size" else {
-                throw refuse(
-                    "unknown setting \"\(name)\"\(section.isEmpty ? " outside of a section" : " in [\(section)]; known: max_size")")
-            }
-            do throws(EngineError) {
-                maximumStoreSize = try ByteSize.parse(value)
-            } catch {
-                throw refuse("max_size: \(error.description); write it as \"20GB\"")
+            switch (section, name) {
+            case ("store", "max_size"):
+                do throws(EngineError) {
+                    maximumStoreSize = try ByteSize.parse(value)
+                } catch {
+                    throw refuse("max_size: \(error.description); write it as \"20GB\"")
+                }
+            case ("store", "layer_format"):
+                guard let choice = LayerFormatChoice(rawValue: value) else {
+                    throw refuse("layer_format: unknown format \"\(value)\"; known: \(LayerFormatChoice.known)")
+                }
+                layerFormat = choice
+            default:
+                let known = section.isEmpty ? " outside of a section" : " in [\(section)]; known: layer_format, max_size"
+                throw refuse("unknown setting \"\(name)\"\(known)")
             }
         }
     }

@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 import Linux
 
-/// An image's files as overlayfs would show them, read without mounting anything.
+/// An image's files as overlayfs would show them, read without an overlay.
 ///
 /// Every step opens one component with O_NOFOLLOW below a descriptor of a layer, and links are followed by this walk
 /// itself: nothing in an image can lead outside of its layers (attack rows S19, S21). Whiteouts and opaque directories
@@ -22,11 +22,13 @@ public final class LayeredTree {
 
     private let root: Directory
 
-    /// - Parameter layers: layer directories on the host, top first.
+    /// - Parameter layers: layers on the host, top first: directories, and indexes, which are mounted for as long as this lives.
     public init(layers: [String]) throws(SystemError) {
         var parts: [SharedFD] = []
         for layer in layers {
-            parts.append(SharedFD(try FD.cwd.open(layer, [.path, .directory, .noFollow])))
+            let part =
+                try ErofsLayer.isIndex(layer) ? ErofsLayer.mount(layer) : FD.cwd.open(layer, [.path, .directory, .noFollow])
+            parts.append(SharedFD(part))
             if LayeredTree.isOpaque(parts[parts.count - 1].fd) { break }
         }
         root = Directory(parts: parts)

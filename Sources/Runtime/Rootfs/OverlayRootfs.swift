@@ -11,7 +11,7 @@ public enum RootfsSource: Sendable {
 
 /// An overlay of image layers with a writable layer on top.
 public struct OverlayRootfs: Sendable {
-    /// Read-only layer directories, top first.
+    /// Read-only layers, top first: directories, and indexes that ``ErofsLayer`` mounts.
     public var lower: [String]
     /// The writable layer and overlay's scratch directory, on one file system.
     public var upper: String
@@ -37,7 +37,12 @@ public struct OverlayRootfs: Sendable {
     /// `lowerdir+` (Linux 6.7) takes one path a call: no escaping of colons and no limit of one page for 500 layers.
     /// - Parameter lowerDescriptors: the lower directories already open (id-mapped ones), instead of `lower`.
     public func mount(lowerDescriptors: [SharedFD] = []) throws(SystemError) -> OwnedFD {
-        let paths = lowerDescriptors.isEmpty ? lower : lowerDescriptors.map(\.fd.procPath)
+        // Opened here and closed after: the overlay holds the mounts it stands on.
+        let layers =
+            try lowerDescriptors.isEmpty
+            ? ErofsLayer.open(lower) : (paths: lowerDescriptors.map(\.fd.procPath), mounts: lowerDescriptors)
+        defer { withExtendedLifetime(layers.mounts) {} }
+        let paths = layers.paths
         do throws(SystemError) { return try mount(paths, oneByOne: true) } catch {
             guard error.errno == .invalid else { throw error }
             return try mount(paths, oneByOne: false)

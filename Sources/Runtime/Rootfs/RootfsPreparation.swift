@@ -65,7 +65,8 @@ struct RootfsPreparation {
             let namespace = try makeMappingNamespace(users: users, groups: groups)
             var layers: [SharedFD] = []
             for path in overlay.lower {
-                let layer = try cloneMount(.cwd, path)
+                // A layer's own mount is as new as a copy would be.
+                let layer = try ErofsLayer.isIndex(path) ? ErofsLayer.mount(path) : cloneMount(.cwd, path)
                 try setMountAttributes(layer.fd, set: .idMapped, userNamespace: namespace.fd)
                 layers.append(SharedFD(layer))
             }

@@ -84,6 +84,9 @@ final class PartialBlob {
         }
     }
 
+    /// All of it, from its beginning.
+    var whole: FileReader { FileReader(file.fd, offset: 0, length: blob.size, name: "partial blob") }
+
     /// Verified: it may be used by this command and by others.
     func keep() throws(StoreError) {
         try system { () throws(SystemError) in

@@ -70,7 +70,7 @@ class Berth:
     def environment(self):
         return self.suite.environment(self.who) | {
             "BERTH_ROOT": str(self.root), "BERTH_RUN_ROOT": str(self.run_root), "BERTH_TEST_ID": self.mark,
-        }  # fmt: skip
+        } | ({"BERTH_LAYER_FORMAT": self.layer_format} if self.layer_format else {})  # fmt: skip
 
     def popen(self, *args, wrap=(), env=None, unset=(), **keywords):
         command = [*map(str, wrap), str(self.program), *map(str, args)]
@@ -117,6 +117,8 @@ class Berth:
         return self.run(*flags, self.image, "sh", "-c", script, **keywords)
 
     image = "test"
+    # How layers are kept; None: as the configuration says.
+    layer_format = None
 
     def detached(self, *args, **keywords):
         """`run -d`; returns the id."""

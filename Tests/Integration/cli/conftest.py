@@ -14,6 +14,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+import erofs_layers  # noqa: E402
 import images  # noqa: E402
 from berth import Berth, programs  # noqa: E402
 
@@ -75,6 +76,29 @@ def user_berth(_stores, suite):
 def fresh(suite, who, berth_programs):
     """berth with an empty store."""
     engine = Berth(suite, who, berth_programs)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(params=["directory", "erofs"])
+def layer_format(request, who, fresh):
+    """Both formats of layers, where both can be had. Sets that of `fresh`."""
+    if request.param == "erofs":
+        if not who.is_root:
+            pytest.skip("only root can mount layers")
+        erofs_layers.require()
+    fresh.layer_format = request.param
+    return request.param
+
+
+@pytest.fixture
+def indexed(suite, berth_programs):
+    """berth of root with an empty store that keeps layers as tar and index."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    erofs_layers.require()
+    engine = Berth(suite, suite.root, berth_programs)
+    engine.layer_format = "erofs"
     yield engine
     engine.close()
 

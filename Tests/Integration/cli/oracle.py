@@ -65,7 +65,9 @@ def images(engine):
         document = json.loads(engine.ok("image", "inspect", identity).out)[0]
         assert document["Id"] == identity
         for layer in [document["GraphDriver"]["Data"].get("UpperDir", ""), *document["GraphDriver"]["Data"].get("LowerDir", "").split(":")]:
-            assert not layer or pathlib.Path(engine.seen(layer)).is_dir(), f"{identity}: {layer} is missing"
+            path = pathlib.Path(engine.seen(layer))
+            there = path.is_file() and path.with_suffix(".tar").is_file() if path.suffix == ".erofs" else path.is_dir()
+            assert not layer or there, f"{identity}: {layer} is missing"
     return {identity: sorted(names) for identity, names in listed.items()}
 
 

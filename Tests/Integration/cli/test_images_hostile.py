@@ -14,6 +14,7 @@ import subprocess
 import threading
 import time
 
+import erofs_layers
 import hostile_layers
 import images
 import oracle
@@ -123,7 +124,7 @@ def found_in(directory):
 
 
 def layer_of(engine, name="hostile:1"):
-    return engine.inspect(name, "GraphDriver.Data.UpperDir")
+    return erofs_layers.directory(engine.inspect(name, "GraphDriver.Data.UpperDir"))
 
 
 def check_row(engine, result, data, expectation):
@@ -137,11 +138,13 @@ def check_row(engine, result, data, expectation):
         gnu = subprocess.run(["tar", "-tf", "-", "--quoting-style=literal"], input=data, capture_output=True)
         names = sorted(name.strip("/") for name in gnu.stdout.decode().splitlines())
         assert gnu.returncode == 0 and names == hostile_layers.listed_by_tarfile(data), "two readings of it, and it was accepted"
-        seen, _ = found_in(layer_of(engine))
+        with layer_of(engine) as directory:
+            seen, _ = found_in(directory)
         assert sorted(seen) == sorted(set(names))
         return
     result.check()
-    seen, more = found_in(layer_of(engine))
+    with layer_of(engine) as directory:
+        seen, more = found_in(directory)
     if expectation.tree is not None:
         assert seen == expectation.tree
     assert expectation.more is None or expectation.more(more), more
@@ -161,7 +164,7 @@ def cases():
 
 
 @pytest.mark.parametrize("maker,expectation,compression,door", cases())
-def test_rows(fresh, place, canary, maker, expectation, compression, door):
+def test_rows(fresh, layer_format, place, canary, maker, expectation, compression, door):
     data = maker(str(canary))
     check_row(fresh, bring_in(fresh, place, door, data, compression), data, expectation)
 
@@ -275,7 +278,9 @@ def test_s50_a_bomb(fresh, place, door, compression):
     data = Layer().file("zeros", b"\0" * ((1 << 30) if FULL else (64 << 20))).bytes
     result = bring_in(fresh, place, door, data, compression)
     result.check()
-    assert os.stat(layer_of(fresh) + "/zeros").st_size == ((1 << 30) if FULL else (64 << 20))
+    with layer_of(fresh) as directory:
+        size = os.stat(directory + "/zeros").st_size
+    assert size == ((1 << 30) if FULL else (64 << 20))
     fresh.ok("rmi", "hostile:1")
 
 
@@ -322,7 +327,8 @@ def test_s50_streams(fresh, place, title, make, good):
     result = measured(fresh, place, "import", images.write(place / "rootfs", make(data)), "hostile:1")
     if good or good is None and result.ok:
         result.check()
-        assert found_in(layer_of(fresh))[0] == {"f": b"x" * 1000}
+        with layer_of(fresh) as directory:
+            assert found_in(directory)[0] == {"f": b"x" * 1000}
     else:
         refused(fresh, result)
 
