@@ -7,14 +7,17 @@ import Linux
 struct PendingDirectory {
     let path: [UInt8]
     let depth: Int
+    /// Made for this entry, with the owner and mode that new directories get; otherwise an earlier entry may have set others.
+    let isNew: Bool
     let uid: UInt32
     let gid: UInt32
     let mode: UInt32
     let modification: FileTime
     let xattrs: [ExtendedAttribute]
 
-    init(_ path: [UInt8], _ entry: TarEntry) {
+    init(_ path: [UInt8], _ entry: TarEntry, isNew: Bool) {
         self.path = path
+        self.isNew = isNew
         depth = path.isEmpty ? 0 : 1 + path.count { $0 == UInt8(ascii: "/") }
         uid = entry.uid
         gid = entry.gid
@@ -122,11 +125,13 @@ extension LayerUnpacker {
         }
         for index in order {
             let directory = pending[index]
+            if wasRemoved(directory.path, index) { continue }
             var raw = root.raw
             if !directory.path.isEmpty {
                 raw = withName(directory.path + [0]) {
-                    // Beneath and without links: a directory that a later entry replaced has nothing left to set.
-                    cl_openat2(root.raw, $0, UInt64(UInt32(bitPattern: O_RDONLY | 0o200000)), 0, 0x04 | 0x08 | 0x01)
+                    // By the links on its way, as it was made, but not to where a link in its own place leads. RESOLVE_IN_ROOT |
+                    // RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV, O_DIRECTORY | O_NOFOLLOW.
+                    cl_openat2(root.raw, $0, UInt64(UInt32(bitPattern: O_RDONLY | 0o200000 | 0o400000)), 0, 0x10 | 0x02 | 0x01)
                 }
                 if [-ENOENT, -ENOTDIR, -ELOOP].contains(raw) { continue }
                 try step(directory.path, raw)
@@ -139,12 +144,21 @@ extension LayerUnpacker {
         pending.removeAll()
     }
 
+    /// Whether a later entry took the directory, or one that it was in, away.
+    private func wasRemoved(_ path: [UInt8], _ index: Int) -> Bool {
+        if removed.isEmpty { return false }
+        for end in path.indices where path[end] == UInt8(ascii: "/") {
+            if let count = removed[Array(path[..<end])], index < count { return true }
+        }
+        return removed[path].map { index < $0 } ?? false
+    }
+
     private func finish(_ directory: PendingDirectory, _ raw: Int32) throws(StoreError) {
-        if directory.uid != ownUser || directory.gid != ownGroup {
+        if !directory.isNew || directory.uid != ownUser || directory.gid != ownGroup {
             let entry = TarEntry(kind: .directory, path: directory.path, mode: 0, uid: directory.uid, gid: directory.gid)
             try owner(entry, cl_fchownat(raw, "", directory.uid, directory.gid, atEmptyPath))
         }
-        if directory.mode != 0o755 { try step(directory.path, cl_fchmod(raw, directory.mode)) }
+        if !directory.isNew || directory.mode != 0o755 { try step(directory.path, cl_fchmod(raw, directory.mode)) }
         try setAttributes(directory.xattrs, directory.path, isLink: false) { cl_setxattr(raw, $0, $1, $2, 0) }
         var times = [timespec(), timespec()]
         times[0].tv_sec = Int(directory.modification.seconds)

@@ -40,6 +40,8 @@ public final class LayerUnpacker {
     let ownUser = geteuid()
     let ownGroup = getegid()
     var pending: [PendingDirectory] = []
+    /// How many directories were pending when the one of this path was removed: those at or below it are gone.
+    private(set) var removed: [[UInt8]: Int] = [:]
 
     /// - Parameters:
     ///   - root: an empty directory; borrowed descriptor is duplicated by the caller's `SharedFD`.
@@ -96,7 +98,7 @@ public final class LayerUnpacker {
         let path = try LayerPath(entry.path)
         if path.isRoot {
             guard entry.kind == .directory else { throw layerFailure(.corrupt, entry.path, "the root is no directory") }
-            return try addPending(path.full, entry)
+            return try addPending(path.full, entry, isNew: false)
         }
         switch try path.whiteout() {
         case .none: break
@@ -173,6 +175,7 @@ public final class LayerUnpacker {
     private func makeDirectory(
         _ entry: TarEntry, _ path: LayerPath, _ parent: SharedFD, _ name: [UInt8]
     ) throws(StoreError) {
+        var isNew = true
         // Open to the owner until the end: an ordinary user could not fill a directory of mode 0555.
         var result = withName(name) { cl_mkdirat(parent.raw, $0, 0o755) }
         if result == -EEXIST {
@@ -184,10 +187,11 @@ public final class LayerUnpacker {
                 if isWhiteoutNode(information), result == 0 { try makeOpaque(parent, name) }
             } else {
                 result = 0
+                isNew = false
             }
         }
         try step(entry.path, result)
-        try addPending(path.full, entry)
+        try addPending(path.full, entry, isNew: isNew)
     }
 
     private func makeHardLink(_ entry: TarEntry, _ parent: SharedFD, _ name: [UInt8]) throws(StoreError) {
@@ -252,6 +256,8 @@ public final class LayerUnpacker {
         switch information.st_mode & S_IFMT {
         case S_IFDIR:
             directories.forget()
+            guard removed.count < limits.directories else { throw tooManyDirectories }
+            if !pending.isEmpty { removed[try LayerPath(path).full] = pending.count }
             try system { () throws(SystemError) in try removeTree(parent.fd, bytes: name) }
         case S_IFLNK:
             directories.forget()
@@ -301,11 +307,13 @@ public final class LayerUnpacker {
             systemError: Errno(rawValue: -result))
     }
 
-    func addPending(_ path: [UInt8], _ entry: TarEntry) throws(StoreError) {
-        guard pending.count < limits.directories else {
-            throw StoreError(.tooLarge, "unpack layer", cause: "more than \(limits.directories) directories")
-        }
-        pending.append(PendingDirectory(path, entry))
+    func addPending(_ path: [UInt8], _ entry: TarEntry, isNew: Bool) throws(StoreError) {
+        guard pending.count < limits.directories else { throw tooManyDirectories }
+        pending.append(PendingDirectory(path, entry, isNew: isNew))
+    }
+
+    private var tooManyDirectories: StoreError {
+        StoreError(.tooLarge, "unpack layer", cause: "more than \(limits.directories) directories")
     }
 
     func note(_ change: (inout Notes) -> Void) { change(&notes) }

@@ -80,6 +80,22 @@ private final class Ground {
         #expect(try ground.status("deep").st_mode == S_IFDIR | 0o755)
     }
 
+    /// What an entry says about a directory holds, whatever earlier entries said of it or of one that was there before.
+    @Test func theLastEntryOfADirectoryWins() throws {
+        let ground = try Ground()
+        defer { ground.fixture.remove() }
+        try ground.unpack(
+            LayerBuilder().directory("twice", mode: 0o700).directory("twice", mode: 0o755)
+                .directory("again", mode: 0o700).directory("again/in", mode: 0o711).file("again").directory("again").file("again/in/x")
+                .directory("usr/lib").link("lib", "usr/lib").directory("lib/linked", mode: 0o750)
+                .directory("gone", mode: 0o700).file("gone").link("gone", "usr").bytes())
+        #expect(try ground.status("twice").st_mode == S_IFDIR | 0o755)
+        #expect(try ground.status("again").st_mode == S_IFDIR | 0o755)
+        #expect(try ground.status("again/in").st_mode == S_IFDIR | 0o755)
+        #expect(try ground.status("usr/lib/linked").st_mode == S_IFDIR | 0o750)
+        #expect(try ground.status("usr").st_mode == S_IFDIR | 0o755)
+    }
+
     @Test func sparseFilesStaySparse() throws {
         let ground = try Ground()
         defer { ground.fixture.remove() }
