@@ -220,6 +220,7 @@ extension LayerIndexer {
         case directory(Int32)
         case missing
         case notDirectory
+        case loop
     }
 
     /// The directory `path` (empty: the root), with links inside the layer followed; made with its parents where it is missing.
@@ -231,10 +232,12 @@ extension LayerIndexer {
             switch step(part, from: current, &links) {
             case .directory(let next): current = next
             case .missing where !create: throw layerFailure(.notFound, path, "no such file or directory")
+            case .loop: throw layerFailure(.corrupt, path, "a directory of the path is none")
             case .missing, .notDirectory:
                 let known = tree.find(part, in: current)
                 guard create, known.map({ tree.inodes[Int($0)].isWhiteout }) ?? true else {
-                    throw layerFailure(.corrupt, path, "a directory of the path is none")
+                    let prefix = create ? Array(path[..<part.endIndex]) : path
+                    throw layerFailure(.corrupt, prefix, "a directory of the path is none")
                 }
                 current = makeDirectory(part, current, replacing: known)
             }
@@ -261,7 +264,7 @@ extension LayerIndexer {
             pending += target.split(separator: UInt8(ascii: "/")).reversed()
             return links <= LayerIndexer.maximumLinks
         }
-        guard enter(link) else { return .notDirectory }
+        guard enter(link) else { return .loop }
         while let part = pending.popLast() {
             if part.elementsEqual([0x2e]) { continue }
             if part.elementsEqual([0x2e, 0x2e]) {
@@ -274,7 +277,7 @@ extension LayerIndexer {
             if inode.isDirectory {
                 current = found
             } else if inode.isLink {
-                guard enter(inode) else { return .notDirectory }
+                guard enter(inode) else { return .loop }
             } else {
                 return .notDirectory
             }

@@ -30,7 +30,7 @@ def archive(place, name="made", compression="gzip", files=6, text="x"):
 
 
 @pytest.fixture
-def operations(fresh, place):
+def operations(fresh, layer_format, place):
     """Each operation: what brings the store to the state before it, and the command."""
     path, other = archive(place), archive(place, "other", None, text="y")
     rootfs = images.write(place / "rootfs", images.compressed(Layer().dir("d").file("d/f", "x").bytes, "gzip"))
