@@ -249,4 +249,42 @@ struct ErofsLoadTests {
             #expect(try fixture.store.check() == [])
         }
     }
+
+    @Test func readWithoutAMount() throws {
+        let fixture = try Fixture()
+        defer { fixture.remove() }
+        var builder = try LayerBuilder().file("etc/passwd", "root:x:0:0").link("etc/link", "passwd").file("etc/empty").directory("d")
+            .file("d/.wh..wh..opq").file(".wh.gone").node("p", .fifo)
+        for number in 0..<500 { builder = try builder.file("many/\(number)", "\(number)") }
+        let index = try #require(try fixture.store.layerDirectories(image: load(TestImage([builder.bytes()]), fixture)).first)
+        func walk(_ path: String) throws -> LayerIndexReader.Node? {
+            let reader = try LayerIndexReader(index)
+            var node = try reader.root()
+            for part in path.split(separator: "/") {
+                guard let next = try reader.find(String(part), in: node) else { return nil }
+                node = next
+            }
+            return node
+        }
+        let reader = try LayerIndexReader(index)
+        #expect(try reader.contents(of: #require(try walk("etc/passwd"))) == Array("root:x:0:0".utf8))
+        #expect(try reader.contents(of: #require(try walk("etc/empty"))) == [])
+        #expect(try reader.target(of: #require(try walk("etc/link"))) == "passwd")
+        #expect(try walk("gone")?.isWhiteout == true && walk("p")?.isWhiteout == false)
+        #expect(try reader.isOpaque(#require(try walk("d"))) && !reader.isOpaque(#require(try walk("etc"))))
+        for number in 0..<500 { #expect(try reader.contents(of: #require(try walk("many/\(number)"))) == Array("\(number)".utf8)) }
+        for name in ["", "0a", "\u{ff}", "-1", "500"] { #expect(try walk("many/x" + name) == nil) }
+        // Whatever the bytes: an answer or an error.
+        let good = try FD.cwd.readFile(index)
+        for _ in 0..<300 {
+            var bad = good
+            for _ in 0..<6 { bad[Int.random(in: 1024..<bad.count)] = UInt8.random(in: 0...255) }
+            try FD.cwd.writeFile(index, bad)
+            for path in ["etc/passwd", "many/77", "d", "gone"] {
+                guard let found = try? walk(path) else { continue }
+                _ = try? reader.contents(of: found)
+                _ = try? reader.isOpaque(found)
+            }
+        }
+    }
 }

@@ -135,7 +135,7 @@ public enum VolumeContent {
     public static func fill(_ path: String, from layers: [String], at target: String) throws(EngineError) {
         if try isFilled(path, unreadableIs: nil) { return }
         try during("copy image content to volume", path) { () throws(SystemError) in
-            let tree = try LayeredTree(layers: layers)
+            let tree = try LayeredTree(layers: layers, mounting: true)
             guard case .directory(let source)? = try tree.find(target) else { return }
             guard let slash = path.lastIndex(of: "/") else { return }
             let parent = try FD.cwd.open(String(path[..<slash]), [.readOnly, .directory])

@@ -3,11 +3,11 @@ import Glibc
 import Linux
 
 extension LayeredTree {
-    /// Copies a merged directory with owners, modes, times and extended attributes but overlay's own.
+    /// Copies a merged directory, whose layers are mounted, with owners, modes, times and extended attributes but overlay's own.
     ///
     /// Device nodes that may not be made are passed over. Hard links become separate files.
     func copy(_ source: Directory, to target: FD) throws(SystemError) {
-        guard let top = source.parts.first else { return }
+        guard case .directory(let top)? = source.parts.first else { return }
         var pending: [(from: Directory, to: SharedFD)] = [(source, SharedFD(try target.duplicate()))]
         try LayeredTree.copyMetadata(of: top, target)
         while let (from, to) = pending.popLast() {
@@ -15,13 +15,14 @@ extension LayeredTree {
                 switch try step(from, name) {
                 case nil: continue
                 case .directory(let child):
-                    guard let first = child.parts.first else { continue }
+                    guard case .directory(let first)? = child.parts.first else { continue }
                     try to.fd.makeDirectory(name, mode: 0o700)
                     let made = SharedFD(try to.fd.open(name, [.readOnly, .directory, .noFollow]))
                     try LayeredTree.copyMetadata(of: first, made.fd)
                     pending.append((child, made))
-                case .other(let parent, let entry, let info):
+                case .other(.entry(let parent, let entry, let info)):
                     try LayeredTree.copyFile(parent.fd, entry, info, to: to.fd)
+                case .other(.node): continue  // nothing is copied from a layer that is not mounted
                 }
             }
         }
