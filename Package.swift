@@ -116,7 +116,7 @@ let package = Package(
         tests("Runtime", ["CLinux", "Linux", "OCI", "JSON", "Cgroups"]),
         tests("Store", ["Linux", "OCI", "JSON", "Archive"]),
         tests("Registry", ["Linux", "OCI", "JSON"]),
-        tests("RegistryServer", ["Linux", "OCI", "JSON"]),
+        tests("RegistryServer", ["Linux", "OCI", "JSON", "Store"]),
         tests("Supervision", ["Linux", "Control"]),
         tests("Engine", ["Linux", "OCI", "JSON", "Control", "Store"]),
         tests("CommandLine", ["Control", "JSON", "Flags", "Engine"]),

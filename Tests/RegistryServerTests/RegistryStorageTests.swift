@@ -166,7 +166,7 @@ struct RegistryStorageTests {
         }()
         // The push itself keeps it for an hour: a server that was started since and the file say that it is over.
         let storage = try place.open()
-        try storage.connections.with { (database) throws(StoreError) in try database.run("UPDATE links SET touched_ns=0") }
+        _ = try storage.connections.with { (database) throws(StoreError) in try database.run("UPDATE links SET touched_ns=0") }
         if asks { _ = try storage.blob("a", config, opens: false) }
         try storage.deleteManifest("a", pushed.digest)
         #expect(try place.files == (asks ? [config.hex] : []))

@@ -100,6 +100,8 @@ import Testing
 
     /// As the first version made stores.
     private func makeFirstVersion() throws {
+        try store.database.run("DROP TRIGGER compressed_layers_end")
+        try store.database.run("DROP TABLE compressed_layers")
         try store.database.run("DROP TABLE repo_digests")
         try store.database.run("DROP TABLE image_uses")
         try store.database.run("DROP TABLE name_history")
