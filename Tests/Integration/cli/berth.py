@@ -117,8 +117,8 @@ class Berth:
         return self.run(*flags, self.image, "sh", "-c", script, **keywords)
 
     image = "test"
-    # How layers are kept; None: as the configuration says.
-    layer_format = None
+    # How layers are kept; None: as the configuration says. BERTH_TEST_LAYER_FORMAT=auto runs everything with the other format.
+    layer_format = os.environ.get("BERTH_TEST_LAYER_FORMAT")
 
     def detached(self, *args, **keywords):
         """`run -d`; returns the id."""

@@ -37,7 +37,8 @@ def fill(engine, place, test_archive):
     engine.ok("load", "-i", images.write(place / "many", docker_archive([layer], ["many:1"], compression="gzip")), timeout=120)
     script = "head -c 3000000 /dev/zero > /file; head -c 2000000 /dev/urandom > /v/data; seq 20000"
     engine.ok("run", "--network", "none", "--name", "wrote", "-v", "named:/v", "-v", "/w", "test", "sh", "-c", script)
-    engine.up("--name", "runs", image="test", command=("sh", "-c", "head -c 1000000 /dev/zero > /file; sleep 1000"))
+    engine.up("--name", "runs", image="test", command=("sh", "-c", "head -c 1000000 /dev/zero > /file; echo wrote; sleep 1000"))
+    engine.wait_log("runs", "wrote")
     partial = engine.root / "partial"
     partial.mkdir()
     (partial / ("0" * 64)).write_bytes(b"x" * 500_000)
@@ -124,6 +125,7 @@ def test_everything(fresh, test_archive):
 
 
 def test_shared_layers(fresh, place):
+    fresh.layer_format = "directory"  # sizes are those of blobs and their unpacked layers
     base = Layer().file("base", os.urandom(2_000_000))
     for number in range(2):
         data = docker_archive([base, Layer().file("own", os.urandom(500_000))], [f"i{number}:1"])
