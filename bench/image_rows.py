@@ -266,7 +266,7 @@ class ImageRows:
         with self.main_engines_only():
             for who, engine in self.engines.items():
                 try:
-                    took, code = harness.once(engine.call("load", "-i", str(archive)), deadline=300)
+                    took, code = harness.once(engine.call("load", "-i", str(archive)), deadline=120)
                     if code is None:
                         raise NotMeasured(f"`load` of them did not end within {took / 1000:.0f} s")
                     listed = output(engine.call("images", "-q")).split()
