@@ -5,6 +5,7 @@ usage: scripts/test.py [--full] [unit] [integration] [-- arguments for pytest]
 
 BERTH_TEST_USER  the ordinary user of the rootless half (default berth-test; made when it is missing)
 JOBS             parallel builds and tests (default: processors)
+BUILD_FLAGS      more words for swift build and swift test
 """
 
 import os
@@ -21,6 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = ROOT / ".build/test-results"
 JOBS = os.environ.get("JOBS", str(os.cpu_count() or 1))
 SWIFT = os.environ.get("SWIFT", "swift")
+BUILD_FLAGS = os.environ.get("BUILD_FLAGS", "").split()
 # A hang is a failure too, and one that should be told.
 DEADLINE = {"build": 40 * 60, "unit": 15 * 60, "integration": 25 * 60, "full": 120 * 60}
 
@@ -78,14 +80,14 @@ def count(report, code):
 def unit():
     """Swift Testing: no root, no network."""
     say("build")
-    if run([SWIFT, "build", "--build-tests", "-j", JOBS], DEADLINE["build"]):
+    if run([SWIFT, "build", "--build-tests", "-j", JOBS, *BUILD_FLAGS], DEADLINE["build"]):
         return Counts(failed=1)
     say("unit tests")
     report = RESULTS / "unit.xml"
     for old in RESULTS.glob("unit*.xml"):
         old.unlink()
     # One at a time: tests fork, and a child holds copies of the locks and pipes of every other test until its execve.
-    command = [SWIFT, "test", "--skip-build", "--disable-xctest", "--no-parallel", "--xunit-output", report]
+    command = [SWIFT, "test", "--skip-build", "--disable-xctest", "--no-parallel", "--xunit-output", report, *BUILD_FLAGS]
     code = run(command, DEADLINE["unit"])
     # SwiftPM puts the library's name into the file's.
     reports = sorted(RESULTS.glob("unit*.xml"))
@@ -116,7 +118,7 @@ def pytest(name, arguments, environment, deadline):
 def integration(full, arguments):
     """pytest on the real kernel: as root and as an ordinary user."""
     say("build")
-    if run([SWIFT, "build", "-j", JOBS], DEADLINE["build"]):
+    if run([SWIFT, "build", "-j", JOBS, *BUILD_FLAGS], DEADLINE["build"]):
         return Counts(failed=1)
     (ROOT / ".build/test-init").mkdir(exist_ok=True)
     before = residue()

@@ -16,7 +16,7 @@ READING = "openat,openat2,read,pread64,getdents64,newfstatat,fcntl"
 MEMORY = "mmap,clone,clone3"
 
 # In the normal run: dense where commands begin, thinner where they only unpack.
-SLICE = (1, 2, 4, 7, 11, 16, 23, 32, 45, 62, 85)
+SLICE = (1, 2, 4, 8, 15, 27, 48, 80)
 
 
 def numbers(slice=SLICE):

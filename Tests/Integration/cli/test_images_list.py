@@ -239,7 +239,8 @@ def test_f21_a_store_of_the_first_version(fresh, place):
 
     def make_first():
         connection = sqlite3.connect(fresh.root / "berth.db")
-        for table in ("repo_digests", "image_uses", "name_history"):
+        connection.execute("DROP TRIGGER IF EXISTS compressed_layers_end")
+        for table in ("compressed_layers", "repo_digests", "image_uses", "name_history"):
             connection.execute(f"DROP TABLE IF EXISTS {table}")
         connection.execute("PRAGMA user_version=1")
         connection.commit()
