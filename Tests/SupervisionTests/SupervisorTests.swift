@@ -358,7 +358,8 @@ import Testing
     }
 
     @Test func yieldDropsSlowReadersOfAnEndedRun() throws {
-        let it = try launch("head -c 300000 /dev/zero; exit 8")
+        // More than the client's pipe takes, and no more than what it and the container's take: that grows only when it is full.
+        let it = try launch("head -c 100000 /dev/zero; exit 8")
         let streams = try it.connection.attach([.output])
         try it.connection.start()
         #expect(try waitUntil { try it.observe().status == .exited })
