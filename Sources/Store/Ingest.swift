@@ -179,11 +179,8 @@ final class Ingest: @unchecked Sendable {
         if try store.hasBlob(digest) { return }
         let name = staging.freshName("blob")
         let file = try staging.makeFile(name)
-        try system { () throws(SystemError) in
-            try file.fd.writeAll(bytes)
-            try staging.directory.fd.rename(name, to: Store.Directory.blobs + "/" + digest.hex, in: store.root.fd)
-        }
-        placed.insert(digest.description)
+        try system { () throws(SystemError) in try file.fd.writeAll(bytes) }
+        try place(blob: name, digest)
     }
 
     // MARK: What is there already
@@ -343,10 +340,20 @@ final class Ingest: @unchecked Sendable {
     }
 
     private func place(blob staged: String, _ content: Content, _ digest: Digest) throws(StoreError) {
-        try system { () throws(SystemError) in
-            try staging.directory.fd.rename(staged, to: Store.Directory.blobs + "/" + digest.hex, in: store.root.fd)
-        }
+        try place(blob: staged, digest)
         content.stagedName = nil
+    }
+
+    private func place(blob staged: String, _ digest: Digest) throws(StoreError) {
+        let target = Store.Directory.blobs + "/" + digest.hex
+        try system { () throws(SystemError) in
+            // Another command's may be named by a row since we looked: what replaces it is on disk before.
+            if store.root.fd.exists(target) {
+                let file = try staging.directory.fd.open(staged, [.readOnly, .noFollow])
+                try file.fd.sync()
+            }
+            try staging.directory.fd.rename(staged, to: target, in: store.root.fd)
+        }
         placed.insert(digest.description)
     }
 

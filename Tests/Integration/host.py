@@ -387,3 +387,12 @@ def mounted(ct, *more, target="/mnt"):
     mount = mount_on(text, target)
     assert mount is not None, text
     return (mount, *rest) if more else mount
+
+
+@contextlib.contextmanager
+def locked(path, kind=fcntl.F_WRLCK):
+    """Holds an OFD lock on a whole file meanwhile, as a command that uses it."""
+    with open(path, "r+b") as file:
+        # F_OFD_SETLK, which Python has no name for before 3.13; `struct flock` of x86_64.
+        fcntl.fcntl(file, 37, struct.pack("hhqqi", kind, 0, 0, 0, 0))
+        yield

@@ -99,8 +99,21 @@ final class PartialBlob {
     static func link(_ store: Store, _ digest: Digest) throws(StoreError) {
         let target = Store.Directory.blobs + "/" + digest.hex
         let result = cl_linkat(store.root.raw, wholePath(digest), store.root.raw, target, 0)
-        if result == -EEXIST { return }
+        if result == -EEXIST { return try replace(target, store, digest) }
         _ = try system { () throws(SystemError) in try Linux.check(result, "link", target) }
+    }
+
+    /// What is there already may be what power loss made of a blob that no row names, or another command's, which a row may
+    /// name by now. What takes its place is verified, and on disk before it does.
+    private static func replace(_ target: String, _ store: Store, _ digest: Digest) throws(StoreError) {
+        try system { () throws(SystemError) in
+            let whole = try store.root.fd.open(wholePath(digest), [.readOnly, .noFollow])
+            if let there = try? store.root.fd.status(of: target), there.st_ino == (try whole.fd.status().st_ino) { return }
+            try whole.fd.sync()
+            let name = path(digest) + "-" + hexadecimal(randomBytes(8))
+            try Linux.check(cl_linkat(store.root.raw, wholePath(digest), store.root.raw, name, 0), "link", name)
+            try store.root.fd.rename(name, to: target)
+        }
     }
 
     /// Not what its digest says: nothing of it is worth keeping.

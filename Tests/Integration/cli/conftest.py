@@ -17,6 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import erofs_layers  # noqa: E402
 import images  # noqa: E402
 from berth import Berth, programs  # noqa: E402
+from loop_store import LoopBerth  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +77,16 @@ def user_berth(_stores, suite):
 def fresh(suite, who, berth_programs):
     """berth with an empty store."""
     engine = Berth(suite, who, berth_programs)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def loop(request, suite, who, berth_programs):
+    """berth with an empty store on an ext4 of its own, of 64 MiB or what a test asks for indirectly."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root for a loop device")
+    engine = LoopBerth(suite, who, berth_programs, megabytes=getattr(request, "param", 64))
     yield engine
     engine.close()
 

@@ -15,7 +15,6 @@ import oracle
 import pytest
 from host import wait_for
 from images import Layer, Layout, docker_archive
-from loop_store import LoopBerth
 from sweep import FULL, MEMORY, MUTATING, READING, injected, numbers, require_strace
 
 
@@ -166,16 +165,6 @@ def test_f27_cancelled_at_any_time(fresh, place):
 
 
 # F07, F09: the file system
-
-
-@pytest.fixture
-def loop(suite, who, berth_programs):
-    """A store on 64 MiB of ext4."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root for a loop device")
-    engine = LoopBerth(suite, who, berth_programs)
-    yield engine
-    engine.close()
 
 
 def large(place, name, megabytes):

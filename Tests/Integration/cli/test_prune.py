@@ -1,18 +1,15 @@
 """`image prune`, `container prune`, `volume prune`, `system prune`, and the collection by `[store] max_size`."""
 
-import json
 import os
 import re
-import sqlite3
 import subprocess
-import time
 
 import images
 import oracle
 import pytest
+from host import locked
 from images import Layer, docker_archive
-from loop_store import LoopBerth
-from sweep import FULL, MUTATING, injected, numbers, require_strace
+from sweep import MUTATING, injected, numbers, require_strace
 from terminal import Terminal
 
 
@@ -189,18 +186,13 @@ def test_system(stocked, place):
 
 def test_partial_downloads(stocked, who):
     """What nobody fetches goes; what is being fetched stays."""
-    import fcntl
-    import struct
-
     folder = stocked.root / "partial"
     folder.mkdir(exist_ok=True)
     for number in range(2):
         (folder / f"{number:064x}").write_bytes(b"x" * 100_000)
     for path in (folder, *folder.iterdir()):
         os.chown(path, who.uid, who.gid)
-    with open(folder / f"{0:064x}", "r+b") as held:
-        # F_OFD_SETLK: as the command that fetches it.
-        fcntl.fcntl(held, 37, struct.pack("hhqqi", fcntl.F_WRLCK, 0, 0, 0, 0))
+    with locked(folder / f"{0:064x}"):
         stocked.ok("rmi", "free:2")
         assert len(list(folder.iterdir())) == 2, "young ones are kept for another try"
         stocked.ok("image", "prune", "-f")
@@ -228,15 +220,6 @@ def test_f01_killed_at_any_call(fresh, place, command):
         if not fired:
             result.check()
             break
-
-
-@pytest.fixture
-def loop(suite, who, berth_programs):
-    if os.geteuid() != 0:
-        pytest.skip("needs root for a loop device")
-    engine = LoopBerth(suite, who, berth_programs)
-    yield engine
-    engine.close()
 
 
 @pytest.mark.parametrize("leave", [0, 8192])

@@ -1,9 +1,9 @@
 """`pull` and what `run` makes of it, from a registry that the test controls."""
 
+import fcntl
 import gzip
 import json
 import os
-import random
 import signal
 import subprocess
 import time
@@ -14,9 +14,8 @@ import images
 import invariants
 import oracle
 from fault_registry import Certificates, FaultRegistry, digest_of
-from host import wait_for
-from loop_store import LoopBerth
-from sweep import FULL, MUTATING, injected, numbers, require_strace
+from host import locked, wait_for
+from sweep import MUTATING, injected, numbers, require_strace
 
 BLOB = "/blobs/"
 
@@ -374,35 +373,20 @@ def test_f01_f03_any_call_of_a_pull(fresh, registry, place, fault):
     assert happened > 2
 
 
-def test_f07_a_full_disk(suite, who, berth_programs, registry):
+@pytest.mark.parametrize("loop", [128], indirect=True)
+def test_f07_a_full_disk(loop, registry):
     """The pull says so, everything that frees room works, and the image comes when there is room again."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root for a loop device")
     add(registry, layers=[big("data", 200 << 20)], tag="huge")
     add(registry, tag="small")
-    engine = LoopBerth(suite, who, berth_programs, megabytes=128)
-    try:
-        engine.call("pull", f"{registry.host}/app:huge", timeout=120).fails(1, "no space|disk is full|room")
-        assert engine.ok("images", "-aq").text == ""
-        for words in (["ps", "-a"], ["system", "df"], ["image", "prune", "-f"]):
-            engine.ok(*words, timeout=60)
-        engine.ok("pull", f"{registry.host}/app:small", timeout=60)
-        invariants.check_invariants(engine)
-    finally:
-        engine.close()
+    loop.call("pull", f"{registry.host}/app:huge", timeout=120).fails(1, "no space|disk is full|room")
+    assert loop.ok("images", "-aq").text == ""
+    for words in (["ps", "-a"], ["system", "df"], ["image", "prune", "-f"]):
+        loop.ok(*words, timeout=60)
+    loop.ok("pull", f"{registry.host}/app:small", timeout=60)
+    invariants.check_invariants(loop)
 
 
 # F04, F05: power loss
-
-
-@pytest.fixture
-def loop(suite, who, berth_programs):
-    """A store on 64 MiB of ext4."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root for a loop device")
-    engine = LoopBerth(suite, who, berth_programs)
-    yield engine
-    engine.close()
 
 
 def assert_whole(engine, name, layers, registry):
@@ -442,34 +426,71 @@ def fail_power(engine):
             os.rename(engine.root / "partial" / name, engine.root / "partial" / f"{digest}-11111111-2222-3333-4444-555555555555")
 
 
-# Bytes that reach the client before the power fails; with none left out the pull may have ended.
-MOMENTS = [0, 1, 100_000, 1_500_000, None]
-
-
-@pytest.mark.parametrize("sent", MOMENTS)
-@pytest.mark.parametrize("turn", range(20 if FULL else 1))
-def test_f04_power_loss_within_a_pull(loop, registry, sent, turn):
+def after_power_loss(engine, name, layers, registry):
     """The image is absent, or whole; the next pull completes it, and what was kept of a blob is verified before it is used."""
+    oracle.assert_sound(engine)
+    if engine.ok("images", "-q").text:
+        assert_whole(engine, name, layers, registry)
+    engine.ok("pull", name, timeout=60)
+    assert_whole(engine, name, layers, registry)
+    engine.ok("system", "prune", "-f")
+    assert partial(engine) == []
+
+
+@pytest.mark.parametrize("sent", [0, 1, 100_000, 1_500_000])
+def test_f04_power_loss_while_a_blob_comes(loop, registry, sent):
     layers = [layer(a="one"), big("data", 2 << 20), layer(**{f"f{number}": "x" * 3000 for number in range(200)})]
     add(registry, layers=layers)
-    name, large = f"{registry.host}/app:1", BLOB + digest_of(layers[1][0])
-    if sent is not None:
-        registry.fault("GET", large, times=1, stall=sent)
+    name, large = f"{registry.host}/app:1", digest_of(layers[1][0])
+    registry.fault("GET", BLOB + large, times=1, stall=sent)
     pull = loop.popen("pull", name, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for(lambda: registry.count("GET", large), "the large blob to be asked for")
-    # Unpacking, syncing and committing are not seen from outside: chance finds its place in them.
-    time.sleep(random.Random(f"{turn} {sent}").uniform(0, 0.3))
+    wait_for(lambda: registry.count("GET", BLOB + large), "the large blob to be asked for")
+    if sent:
+        path = loop.root / "partial" / large[7:]
+        wait_for(lambda: path.exists() and path.stat().st_size == sent, "what was sent to be kept")
     fail_power(loop)
     pull.wait(20)
     registry.release()
     registry.rules.clear()
-    oracle.assert_sound(loop)
-    if loop.ok("images", "-q").text:
-        assert_whole(loop, name, layers, registry)
-    loop.ok("pull", name, timeout=60)
-    assert_whole(loop, name, layers, registry)
-    loop.ok("system", "prune", "-f")
-    assert partial(loop) == []
+    after_power_loss(loop, name, layers, registry)
+
+
+def test_f04_power_loss_at_any_call_of_a_pull(loop, registry, place):
+    """While it unpacks, syncs and commits, which is not seen from outside: in the place of the Nth call."""
+    require_strace()
+    layers = [layer(a="one"), big("data", 1 << 20), layer(**{f"f{number}": "x" * 3000 for number in range(20)})]
+    add(registry, layers=layers)
+    name = f"{registry.host}/app:1"
+    happened = 0
+    for number in numbers((2, 6, 11, 18, 27, 40)):
+        result, hit = injected(loop, place, CALLS, "signal=SIGKILL", number, "pull", "-q", name)
+        fail_power(loop)
+        if not hit:
+            result.check()
+            assert_whole(loop, name, layers, registry)
+            break
+        happened += 1
+        after_power_loss(loop, name, layers, registry)
+        loop.ok("rmi", name)
+    assert happened > 2
+
+
+@pytest.mark.parametrize("how", ["not written", "damaged"])
+def test_f05_what_power_loss_left_of_a_blob_is_never_named(fresh, registry, who, how, layer_format):
+    """Even where nobody could clear it away before, because another command reads the store all the time."""
+    layers = [layer(a="one"), big("data", 100_000)]
+    add(registry, layers=layers)
+    add(registry, "other", layers=[layer(c="three")])
+    fresh.ok("pull", f"{registry.host}/other:1")
+    for blob, _ in layers:
+        path = fresh.root / "blobs/sha256" / digest_of(blob)[7:]
+        path.write_bytes(b"" if how == "not written" else bytes(len(blob)))
+        os.chown(path, who.uid, who.gid)
+    with locked(fresh.root / "content.lock", fcntl.F_RDLCK):
+        fresh.ok("pull", f"{registry.host}/app:1", timeout=60)
+    assert_whole(fresh, f"{registry.host}/app:1", layers, registry)
+    oracle.assert_sound(fresh)
+    assert partial(fresh) == []
 
 
 # run and create

@@ -9,7 +9,6 @@ import time
 import images
 import pytest
 from images import Layer, docker_archive
-from loop_store import LoopBerth
 
 UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 
@@ -54,15 +53,6 @@ def assert_true(engine):
     return rows
 
 
-@pytest.fixture
-def loop(suite, who, berth_programs):
-    if os.geteuid() != 0:
-        pytest.skip("needs root for a loop device")
-    engine = LoopBerth(suite, who, berth_programs, megabytes=128)
-    yield engine
-    engine.close()
-
-
 def test_equal_to_du(fresh, place, test_archive):
     fill(fresh, place, test_archive)
     rows = assert_true(fresh)
@@ -82,6 +72,7 @@ def test_equal_to_du(fresh, place, test_archive):
     assert_true(fresh)
 
 
+@pytest.mark.parametrize("loop", [128], indirect=True)
 def test_equal_to_du_on_ext4(loop, place, test_archive):
     fill(loop, place, test_archive)
     assert_true(loop)
