@@ -106,22 +106,32 @@ def bundle(directory, rootfs):
     return directory
 
 
+def add_files(tar, top, files, each_directory, content):
+    """Adds numbered files to a tar, so many in each of its numbered directories, with what `content` gives for a number."""
+    for number in range(files):
+        folder = f"{top}/{number // each_directory:04}"
+        if number % each_directory == 0:
+            info = tarfile.TarInfo(folder)
+            info.type, info.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(info)
+        data = content(number)
+        info = tarfile.TarInfo(f"{folder}/file-{number:05}")
+        info.size, info.mode, info.mtime = len(data), 0o644, 1_700_000_000 + number
+        tar.addfile(info, io.BytesIO(data))
+
+
 def large_archive(target, files=20_000, size=200 << 20, gzip=False):
     """A docker-archive of one layer: many small files in many directories, content that compresses to about a third."""
     base = target.parent
     layer = base / "layer.tar"
     each = size // files
     seed = hashlib.sha256(b"berth").digest()
+    def content(number):
+        noise = b"".join(hashlib.sha256(seed + number.to_bytes(4, "big") + n.to_bytes(4, "big")).digest() for n in range(each // 96))
+        return (noise + b"some text that repeats " * each)[:each]
+
     with tarfile.open(layer, "w:gz" if gzip else "w", **({"compresslevel": 6} if gzip else {})) as tar:
-        for number in range(files):
-            if number % 100 == 0:
-                folder = tarfile.TarInfo(f"data/{number // 100:04}")
-                folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-                tar.addfile(folder)
-            info = tarfile.TarInfo(f"data/{number // 100:04}/file-{number:05}")
-            info.size, info.mode, info.mtime = each, 0o644, 1_700_000_000 + number
-            noise = b"".join(hashlib.sha256(seed + number.to_bytes(4, "big") + n.to_bytes(4, "big")).digest() for n in range(each // 96))
-            tar.addfile(info, io.BytesIO((noise + b"some text that repeats " * each)[:each]))
+        add_files(tar, "data", files, 100, content)
     # Both engines want the digest of the uncompressed tar.
     digest = hashlib.sha256()
     if gzip:

@@ -4,7 +4,6 @@ import collections
 import gzip
 import hashlib
 import http.client
-import io
 import json
 import random
 import re
@@ -15,6 +14,7 @@ import threading
 
 from engines import find
 from harness import DEVNULL, NotMeasured, end, wait_until
+from images import add_files
 
 OCI = "application/vnd.oci.image."
 
@@ -55,15 +55,9 @@ def layer(target, files, size, seed):
     with open(target, "wb") as file, gzip.GzipFile("", "wb", 1, file, mtime=0) as zipped:
         plain = Digests(zipped)
         with tarfile.open(fileobj=plain, mode="w|") as tar:
-            for number in range(files):
-                if number % 200 == 0:
-                    folder = tarfile.TarInfo(f"data{seed}/{number // 200:04}")
-                    folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-                    tar.addfile(folder)
-                info = tarfile.TarInfo(f"data{seed}/{number // 200:04}/file-{number:05}")
-                info.size, info.mode, info.mtime = each, 0o644, 1_700_000_000 + number
-                noise = source.randbytes(each * 2 // 3)
-                tar.addfile(info, io.BytesIO((noise + text * (each // len(text) + 1))[:each]))
+            add_files(
+                tar, f"data{seed}", files, 200,
+                lambda _: (source.randbytes(each * 2 // 3) + text * (each // len(text) + 1))[:each])
     return plain.digest
 
 

@@ -362,7 +362,7 @@ def test_hundreds_of_attachments_leave_nothing(berth):
     pid = berth.supervisor(name)
     counts, sizes = [], []
     for round in range(4):
-        for _ in range(20 if not os.environ.get("BERTH_TEST_FULL") else 250):
+        for _ in range(40 if not os.environ.get("BERTH_TEST_FULL") else 250):
             client = attach(berth, name, stdin=subprocess.PIPE)
             is_attached(berth, name)
             client.kill()

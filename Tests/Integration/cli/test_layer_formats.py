@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import random
-import secrets
 import shutil
 import struct
 import subprocess
@@ -17,6 +16,7 @@ import images
 import oracle
 import pytest
 import trees
+from distribution import place  # noqa: F401  (conftest.py's would run each test of root's for a user too)
 from images import Layer, docker_archive
 
 CAPABILITY = struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0).decode("latin-1")
@@ -46,15 +46,6 @@ def rich():
     top.whiteout("replaced").dir("replaced").file("replaced/new", "n").file("etc/plain", "changed\n").dir("etc", 0o755)
     top.whiteout("both").file("both", "here").file("early", "e").whiteout("early")
     return [low, top]
-
-
-@pytest.fixture
-def place(suite):
-    """The one of conftest.py would run each test of root's for a user too."""
-    path = suite.base / f"place-{secrets.token_hex(4)}"
-    path.mkdir(mode=0o755)
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
 
 
 def image(*layers, name="made:1", compression="gzip"):
