@@ -90,11 +90,12 @@ let package = Package(
         floor("Runtime", ["Linux", "JSON", "OCI", "Seccomp", "Cgroups"]),
         floor("Store", ["Linux", "JSON", "OCI", "Archive", "CSQLite"]),
         networked("Registry", ["Linux", "JSON", "OCI", "Archive"], client),
+        floor("Network", ["CLinux", "Linux", "JSON", "Control"]),
         // Floor 5
         networked("RegistryServer", ["Linux", "JSON", "OCI", "Archive", "Store", "CLinux", "CCrypt"], server),
-        floor("Supervision", ["Linux", "JSON", "OCI", "Cgroups", "Control", "Runtime"]),
+        floor("Supervision", ["Linux", "JSON", "OCI", "Cgroups", "Control", "Runtime", "Network"]),
         // Floor 6
-        floor("Engine", ["Linux", "JSON", "OCI", "Seccomp", "Cgroups", "Control", "Archive", "Store", "Registry", "CCrypto"]),
+        floor("Engine", ["Linux", "JSON", "OCI", "Seccomp", "Cgroups", "Control", "Archive", "Store", "Registry", "Network", "CCrypto"]),
         floor("RuntimeCommands", ["Linux", "JSON", "OCI", "Flags", "Seccomp", "Cgroups", "Control", "Runtime", "Supervision"]),
         // Floor 7
         floor("CommandLine", ["Linux", "JSON", "OCI", "Flags", "Control", "Archive", "Engine", "Registry", "RegistryServer"]),
@@ -114,6 +115,7 @@ let package = Package(
         tests("Cgroups", ["OCI", "Linux"]),
         tests("Control", ["Linux", "JSON"]),
         tests("Runtime", ["CLinux", "Linux", "OCI", "JSON", "Cgroups"]),
+        tests("Network", ["CLinux", "Linux", "Control"]),
         tests("Store", ["Linux", "OCI", "JSON", "Archive"]),
         tests("Registry", ["Linux", "OCI", "JSON"]),
         tests("RegistryServer", ["Linux", "OCI", "JSON", "Store"]),

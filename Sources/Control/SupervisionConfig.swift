@@ -40,6 +40,8 @@ public struct SupervisionConfig: Sendable, Hashable {
     public var joined: [JoinedProcess] = []
     /// Docker's notation; empty is the default `ctrl-p,ctrl-q`.
     public var detachKeys = ""
+    /// Nil: nothing is to be done for the container's network namespace.
+    public var network: NetworkPlan?
 
     public init(id: String, name: String, bundle: String, rootfs: RootfsPlan) {
         self.id = id
@@ -76,6 +78,10 @@ public struct SupervisionConfig: Sendable, Hashable {
                 if !groupMap.isEmpty { w.field("groupMap", groupMap.map(\.text)) }
                 if !joined.isEmpty { w.field("joined", joined.map { "\($0.pid) \($0.startTime)" }) }
                 w.fieldIfNotEmpty("detachKeys", detachKeys)
+                if let network {
+                    w.key("network")
+                    network.write(to: &w)
+                }
             }
         }
     }
@@ -142,6 +148,7 @@ extension SupervisionConfig {
             case "groupMap": groupMap = try IDMapping.list(try parser.strings(), parser)
             case "joined": joined = try parser.strings().compactMap { JoinedProcess(text: $0) }
             case "detachKeys": detachKeys = try parser.string()
+            case "network": network = try NetworkPlan(json: &parser)
             default: try parser.skip()
             }
         }

@@ -1,0 +1,34 @@
+import Linux
+
+/// Why something about a network failed.
+public struct NetworkError: Error, Sendable, CustomStringConvertible {
+    public enum Code: Sendable, Hashable {
+        case invalid
+        /// A device, address or port that somebody else has.
+        case inUse
+        case notFound
+        /// The kernel or the host lacks something.
+        case unsupported
+        case system
+    }
+
+    public var code: Code
+    public var operation: String
+    public var object: String
+    public var cause: String
+
+    public init(_ code: Code, _ operation: String, _ object: String = "", cause: String) {
+        self.code = code
+        self.operation = operation
+        self.object = object
+        self.cause = cause
+    }
+
+    public init(_ error: SystemError) {
+        self.init(.system, error.operation, error.object ?? "", cause: error.errno.description)
+    }
+
+    public var description: String {
+        object.isEmpty ? "\(operation): \(cause)" : "\(operation) \"\(object)\": \(cause)"
+    }
+}
