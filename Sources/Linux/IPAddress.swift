@@ -126,7 +126,7 @@ public struct MACAddress: Sendable, Hashable, CustomStringConvertible {
     /// Nil unless the text is six pairs of hexadecimal digits with colons or dashes between.
     public init?(_ text: String) {
         let parts = text.split(omittingEmptySubsequences: false) { $0 == ":" || $0 == "-" }
-        let bytes = parts.compactMap { $0.utf8.count == 2 ? UInt8($0, radix: 16) : nil }
+        let bytes = parts.compactMap { $0.utf8.count == 2 && $0.first != "+" ? UInt8($0, radix: 16) : nil }
         guard parts.count == 6 else { return nil }
         self.init(bytes: bytes)
     }
