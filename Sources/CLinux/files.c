@@ -79,8 +79,8 @@ int cl_fstatfs(int fd, int64_t *type, int64_t *bsize, int64_t *blocks, int64_t *
     return 0;
 }
 int cl_flock(int fd, int op) { RESULT(flock(fd, op)); }
-int cl_ofd_lock(int fd, int type, int wait) {
-    struct flock l = {.l_type = (short)type, .l_whence = SEEK_SET};
+int cl_ofd_lock(int fd, int type, int wait, int64_t start, int64_t length) {
+    struct flock l = {.l_type = (short)type, .l_whence = SEEK_SET, .l_start = start, .l_len = length};
     RESULT(fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &l));
 }
 int cl_ofd_lock_holder(int fd, int type, int *holder) {

@@ -8,16 +8,16 @@ public enum FileLock {
 }
 
 extension FD {
-    /// Waits for a lock over the whole file. The C function is `fcntl(2)` with F_OFD_SETLKW.
+    /// Waits for a lock over the whole file, or over some bytes of it. The C function is `fcntl(2)` with F_OFD_SETLKW.
     ///
     /// An exclusive lock needs a descriptor open for writing.
-    public func lock(_ kind: FileLock) throws(SystemError) {
-        try check(cl_ofd_lock(rawValue, kind.type, 1), "lock file")
+    public func lock(_ kind: FileLock, _ bytes: Range<Int64>? = nil) throws(SystemError) {
+        try check(set(kind.type, bytes, wait: true), "lock file")
     }
 
     /// Takes the lock if it is free. The C function is `fcntl(2)` with F_OFD_SETLK.
-    public func tryLock(_ kind: FileLock) throws(SystemError) -> Bool {
-        let result = cl_ofd_lock(rawValue, kind.type, 0)
+    public func tryLock(_ kind: FileLock, _ bytes: Range<Int64>? = nil) throws(SystemError) -> Bool {
+        let result = set(kind.type, bytes, wait: false)
         if result == -EAGAIN || result == -EACCES { return false }
         try check(result, "lock file")
         return true
@@ -31,6 +31,11 @@ extension FD {
     }
 
     public func unlock() throws(SystemError) {
-        try check(cl_ofd_lock(rawValue, Int32(F_UNLCK), 0), "unlock file")
+        try check(set(Int32(F_UNLCK), nil, wait: false), "unlock file")
+    }
+
+    /// A length of 0 is all there is and will be.
+    private func set(_ type: Int32, _ bytes: Range<Int64>?, wait: Bool) -> Int32 {
+        cl_ofd_lock(rawValue, type, wait ? 1 : 0, bytes?.lowerBound ?? 0, bytes.map { $0.upperBound - $0.lowerBound } ?? 0)
     }
 }

@@ -1,5 +1,3 @@
-import CLinux
-import Glibc
 import Linux
 
 /// A directory in which one command prepares content, alive as long as its lock is held.
@@ -107,20 +105,10 @@ extension Store {
     /// One byte of one file, chosen by the chain id, so that no lock files have to be made and removed; a collision of two
     /// ids costs a wait. Released when the descriptor closes. C function: `fcntl(2)` with F_OFD_SETLKW.
     func lockLayer(_ hex: String) throws(StoreError) -> SharedFD {
-        let file = try system { () throws(SystemError) in
-            SharedFD(try root.fd.open("layers.lock", [.readWrite, .create, .noFollow], mode: 0o600))
-        }
-        var range = Glibc.flock()
-        range.l_type = Int16(F_WRLCK)
-        range.l_whence = Int16(SEEK_SET)
-        range.l_start = Int(hex.prefix(15), radix: 16) ?? 0
-        range.l_len = 1
-        // SAFETY: the structure lives across the call, which does not keep its address.
-        let result = withUnsafeMutablePointer(to: &range) {
-            cl_fcntl(file.raw, 38 /* F_OFD_SETLKW */, Int(bitPattern: $0))
-        }
+        let start = Int64(hex.prefix(15), radix: 16) ?? 0
         return try system { () throws(SystemError) in
-            try Linux.check(result, "lock layer")
+            let file = SharedFD(try root.fd.open("layers.lock", [.readWrite, .create, .noFollow], mode: 0o600))
+            try file.fd.lock(.exclusive, start..<(start + 1))
             return file
         }
     }

@@ -28,6 +28,7 @@ package final class Supervisor {
     let launcher: any ContainerLauncher
     let loop: EventLoop
     let log: LogWriter?
+    private let databaseIndex: DatabaseIndex?
     let output: OutputStream
     let error: OutputStream
     let input: InputStream
@@ -71,6 +72,7 @@ package final class Supervisor {
         // A supervisor that is started anew counts its restarts from 0, as docker does after `start`.
         backOff = RestartBackOff(config.restart)
         record = PhaseRecord(supervisor: getpid(), bootID: bootIdentifier())
+        databaseIndex = DatabaseIndex(besides: directory.fd)
         let relay = DeadlineRelay()
         loop = try EventLoop { relay.fire($0) }
         log = config.log.driver == .none ? nil : LogWriter(directory: directory.fd, config.log)

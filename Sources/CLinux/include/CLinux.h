@@ -58,7 +58,7 @@ int cl_syncfs(int fd);
 int cl_fstatfs(int fd, int64_t *type, int64_t *block_size, int64_t *blocks, int64_t *free_blocks, int64_t *flags);
 int cl_flock(int fd, int operation);
 /* OFD lock over the whole file: type F_RDLCK, F_WRLCK or F_UNLCK; wait != 0 blocks. -EAGAIN when held elsewhere. */
-int cl_ofd_lock(int fd, int type, int wait);
+int cl_ofd_lock(int fd, int type, int wait, int64_t start, int64_t length);
 /* pid of a holder of a conflicting lock: 0 when free, -1 when it is an OFD lock (which names no pid). */
 int cl_ofd_lock_holder(int fd, int type, int *holder);
 long cl_getdents64(int fd, void *buffer, size_t size);

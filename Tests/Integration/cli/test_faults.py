@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -341,3 +342,48 @@ def test_a_rm_container_whose_run_directory_is_removed(engine):
     engine.ok("stop", "-t", "0", "brief", timeout=30)
     wait_for(lambda: engine.names("-a") == [], "the container to be gone")
     engine.up("--name", "brief")
+
+
+# What supervisors hold of the database
+
+
+def holders(path):
+    """How many locks of open files there are on the byte of a log's index that says that it is in use."""
+    found = path.stat()
+    place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    return sum(1 for line in open("/proc/locks") if "OFDLCK" in line and f"{place} 128 128" in line)
+
+
+@pytest.mark.parametrize("how", ["left", "removed", "overwritten", "closed by another program", "all processes but the container's end"])
+def test_the_index_that_a_supervisor_holds(engine, how):
+    """It spares commands the making of a new one, and is not relied on where it is not whole."""
+    engine.up("--name", "holder")
+    index = engine.root / "berth.db-shm"
+    assert holders(index) == 1
+    inode = index.stat().st_ino
+    engine.ok("create", "--name", "second", *CREATE)
+    if how == "removed":
+        index.unlink()
+    elif how == "overwritten":
+        size = index.stat().st_size
+        with open(index, "r+b") as file:
+            file.write(os.urandom(min(size, 4096)))
+    elif how == "closed by another program":
+        database = sqlite3.connect(engine.root / "berth.db")
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert database.execute("SELECT count(*) FROM containers").fetchone() == (2,)
+        database.close()
+        for path in (index, engine.root / "berth.db-wal"):
+            if path.exists():
+                os.chown(path, engine.who.uid, engine.who.gid)
+    elif how.startswith("all"):
+        os.kill(engine.supervisor("holder") or engine.supervisor(engine.ok("ps", "-q", "--no-trunc").text), signal.SIGKILL)
+        wait_for(lambda: holders(index) == 0, "the lock to end")
+    engine.ok("create", "--name", "third", *CREATE)
+    assert sorted(engine.names("-a")) == ["holder", "second", "third"]
+    engine.up("--name", "fourth")
+    assert holders(index) == (2 if how in ("left", "overwritten") else 1)
+    if how == "left":
+        assert index.stat().st_ino == inode
+    engine.ok("rm", "-f", "holder", "second", "third", "fourth")
+    assert engine.names("-a") == []
