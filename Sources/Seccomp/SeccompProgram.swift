@@ -42,8 +42,8 @@ extension SeccompProgram {
     /// The program as bytes for a cache on this machine.
     ///
     /// Little-endian words: magic with the format's version, architecture and flags, instruction count, checksum,
-    /// instructions. A cache must key its entries by the profile and by the version of this program, whose tables
-    /// and compiler the bytes say nothing about.
+    /// instructions. A cache must key its entries by the profile, and may not outlive what it was made for: the bytes
+    /// say nothing about the compiler's tables.
     public func serialized() -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(8 * (instructions.count + 4))
@@ -71,7 +71,7 @@ extension SeccompProgram {
             SeccompError(code: .invalidProgram, operation: "read compiled seccomp filter", object: "", cause: cause)
         }
         func word(_ index: Int) -> UInt64 {
-            bytes[8 * index..<8 * index + 8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+            bytes.withUnsafeBytes { UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: 8 * index, as: UInt64.self)) }
         }
         guard bytes.count >= 40, bytes.count % 8 == 0, word(0) == Self.magic else { throw refused("unknown format") }
         let header = word(1)

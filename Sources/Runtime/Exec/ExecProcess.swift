@@ -50,7 +50,7 @@ public struct ExecProcess {
         }
         let spec: Spec
         if let known = request.spec { spec = known } else { spec = try directory.spec() }
-        return try ExecLaunch(request, record, spec).run()
+        return try ExecLaunch(request, record, spec, directory).run()
     }
 }
 
@@ -60,7 +60,9 @@ private struct ExecLaunch {
     let plan: InitPlan
     let target: SharedFD
 
-    init(_ request: ExecRequest, _ record: ContainerRecord, _ spec: Spec) throws(RuntimeError) {
+    init(
+        _ request: ExecRequest, _ record: ContainerRecord, _ spec: Spec, _ directory: StateDirectory
+    ) throws(RuntimeError) {
         self.request = request
         self.record = record
         target = try kernel { () throws(SystemError) in SharedFD(try openProcess(record.pid)) }
@@ -73,7 +75,7 @@ private struct ExecLaunch {
         }
         try SecurityLabels.requireSupport(request.process, mountLabel: "")
         var seccomp: PreparedSeccomp?
-        if let profile = spec.linux?.seccomp { seccomp = try PreparedSeccomp(profile) }
+        if let profile = spec.linux?.seccomp { seccomp = try PreparedSeccomp(profile, cached: directory) }
         plan = InitPlan(
             id: request.id, bundle: record.bundle, spec: spec, process: request.process,
             identity: try ProcessIdentity(request.process, annotations: spec.annotations), seccomp: seccomp,

@@ -14,9 +14,17 @@ struct PreparedSeccomp {
     let metadata: String
 
     /// - Throws: `.invalid` for a profile that cannot be compiled, `.system` when the listener cannot be reached.
-    init(_ profile: LinuxSeccomp) throws(RuntimeError) {
-        do throws(SeccompError) { program = try SeccompCompiler.compile(profile) } catch {
-            throw .invalid("linux.seccomp", error.description)
+    ///
+    /// - Parameter directory: where the compiled filter of the same profile may be, and is put.
+    init(_ profile: LinuxSeccomp, cached directory: StateDirectory? = nil) throws(RuntimeError) {
+        if let directory, let known = Self.cached(in: directory) {
+            program = known
+        } else {
+            do throws(SeccompError) { program = try SeccompCompiler.compile(profile) } catch {
+                throw .invalid("linux.seccomp", error.description)
+            }
+            // The next one compiles it again where this fails.
+            if let directory { try? FD.cwd.replaceFile(directory.seccompPath, with: program.serialized(), durable: false) }
         }
         metadata = profile.listenerMetadata
         if program.needsListener {
@@ -30,6 +38,11 @@ struct PreparedSeccomp {
         } else {
             listener = nil
         }
+    }
+
+    private static func cached(in directory: StateDirectory) -> SeccompProgram? {
+        guard let bytes = try? FD.cwd.readFile(directory.seccompPath) else { return nil }
+        return try? SeccompProgram(serialized: bytes)
     }
 
     /// Installs the filter in this process. Needs no_new_privs or CAP_SYS_ADMIN.

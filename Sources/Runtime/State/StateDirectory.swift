@@ -73,6 +73,9 @@ public struct StateDirectory: Sendable {
         }
     }
 
+    /// The compiled seccomp filter of `config.json`; made by the first `exec` for those that follow.
+    var seccompPath: String { path + "/seccomp" }
+
     var gatePath: String { path + "/exec.fifo" }
 
     /// Removes the directory with its few known files. Idempotent.

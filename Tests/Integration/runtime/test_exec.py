@@ -337,3 +337,25 @@ def test_s35_exec_has_no_keyring_of_the_caller(ct):
     caller = subprocess.run([ct.rootfs / "init", "keyring"], capture_output=True, text=True).stdout.strip()
     inside = ct.exec("keyring").check().out.strip()
     assert inside == "-1" or inside != caller
+
+
+@pytest.mark.parametrize("left", ["whole", "empty", "noise", "cut", "another"])
+def test_the_filter_is_compiled_once_and_never_left_out(ct, left):
+    """What an earlier exec kept is used when it is whole, and made again when it is not."""
+    if ct.runtime.kind != "berth":
+        pytest.skip("the file is berth-runtime's")
+    getppid = 110
+    ct.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+        "syscalls": [{"names": ["getppid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}],
+    }  # fmt: skip
+    ct.up()
+    kept = ct.state_root / ct.id / "seccomp"
+    assert ct.exec(f"try-syscall {getppid}").check().out == "ENOSYS\n"
+    whole = kept.read_bytes()
+    assert kept.stat().st_mode & 0o777 == 0o600
+    kept.write_bytes(
+        {"whole": whole, "empty": b"", "noise": os.urandom(2800), "cut": whole[:-8], "another": whole[:40] + bytes(8) + whole[48:]}[left])
+    assert ct.exec(f"try-syscall {getppid}").check().out == "ENOSYS\n"
+    assert ct.exec("status Seccomp").check().out == "Seccomp:\t2\n"
+    assert kept.read_bytes() == whole
