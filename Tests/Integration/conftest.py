@@ -18,6 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from runtime import Container, Suite  # noqa: E402
 
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "runc_vulnerable(why): a hostile case that this old runc does not withstand")
     config.addinivalue_line("markers", "xdist_group(name): tests that one worker runs, one after the other")
@@ -55,6 +56,12 @@ def pytest_collection_modifyitems(items):
         for marker in item.iter_markers("runc_vulnerable"):
             if kind == "runc":
                 item.add_marker(pytest.mark.xfail(reason=f"runc: {marker.args[0]}", strict=False))
+
+
+def pytest_runtest_logreport(report):
+    """Names a failure when it happens: a suite that is ended at its deadline has no summary."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        print(f"\nFAILED {report.nodeid} ({report.when})", flush=True)
 
 
 def leave_hybrid_cgroups():
