@@ -2,7 +2,7 @@
 enum Schema {
     static var version: Int64 { Int64(migrations.count) }
 
-    static let migrations: [String] = [initial, registryNames, compressedLayers]
+    static let migrations: [String] = [initial, registryNames, compressedLayers, networks]
 
     /// Digests and ids are text (`sha256:…`, 64 hexadecimal digits), times are nanoseconds since 1970.
     ///
@@ -114,5 +114,60 @@ enum Schema {
         BEGIN
             DELETE FROM compressed_layers WHERE plain=OLD.digest;
         END;
+        """
+
+    /// Networks, and what containers have of them. Addresses are blobs in network order, so that they sort by number.
+    ///
+    /// - `subnets`: the first and last address of each; those of all networks lie beside each other, so the one that begins
+    ///   last before an address is the only one that can hold it.
+    /// - `endpoints.position`: the number of the device inside (`eth0`). `network_id` is NULL where the network was removed
+    ///   while the container did not run: `definition` has its name. The two indexes are the leases: NULLs are distinct.
+    /// - `ports`: what a start gave to a container. A row says nothing about a container that does not run.
+    /// - `address_prefixes`: where subnets are cut from that nobody named, by family.
+    private static let networks = """
+        CREATE TABLE networks(
+            id TEXT PRIMARY KEY,
+            name TEXT NOT NULL UNIQUE,
+            driver TEXT NOT NULL,
+            created_ns INTEGER NOT NULL,
+            definition BLOB NOT NULL
+        ) STRICT;
+        CREATE TABLE subnets(
+            family INTEGER NOT NULL,
+            first BLOB NOT NULL,
+            last BLOB NOT NULL,
+            network_id TEXT NOT NULL REFERENCES networks(id) ON DELETE CASCADE,
+            PRIMARY KEY(family, first)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX subnets_network ON subnets(network_id);
+        CREATE TABLE endpoints(
+            container_id TEXT NOT NULL REFERENCES containers(id) ON DELETE CASCADE,
+            position INTEGER NOT NULL,
+            id TEXT NOT NULL,
+            network_id TEXT REFERENCES networks(id) ON DELETE SET NULL,
+            ipv4 BLOB,
+            ipv6 BLOB,
+            mac BLOB,
+            definition BLOB NOT NULL,
+            PRIMARY KEY(container_id, position),
+            UNIQUE(container_id, network_id)
+        ) STRICT, WITHOUT ROWID;
+        CREATE UNIQUE INDEX endpoints_ipv4 ON endpoints(network_id, ipv4);
+        CREATE UNIQUE INDEX endpoints_ipv6 ON endpoints(network_id, ipv6);
+        CREATE TABLE ports(
+            container_id TEXT NOT NULL REFERENCES containers(id) ON DELETE CASCADE,
+            position INTEGER NOT NULL,
+            transport TEXT NOT NULL,
+            address BLOB NOT NULL,
+            first INTEGER NOT NULL,
+            last INTEGER NOT NULL,
+            container_port INTEGER NOT NULL,
+            PRIMARY KEY(container_id, position)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX ports_last ON ports(transport, last, first);
+        CREATE TABLE address_prefixes(
+            family INTEGER PRIMARY KEY,
+            prefix BLOB NOT NULL
+        ) STRICT;
         """
 }

@@ -5,6 +5,7 @@ package enum Value: Sendable {
     case text(String)
     case optionalText(String?)
     case blob([UInt8])
+    case optionalBlob([UInt8]?)
     case integer(Int64)
 }
 
@@ -23,6 +24,10 @@ package struct Row {
     }
 
     package func integer(_ column: Int32) -> Int64 { sqlite3_column_int64(statement, column) }
+
+    package func optionalBlob(_ column: Int32) -> [UInt8]? {
+        sqlite3_column_type(statement, column) == SQLITE_NULL ? nil : blob(column)
+    }
 
     package func blob(_ column: Int32) -> [UInt8] {
         guard let bytes = sqlite3_column_blob(statement, column) else { return [] }
@@ -108,8 +113,8 @@ extension Database {
                         sqlite3_bind_text(statement, index, characters.baseAddress ?? emptyText, Int32(bytes.count), transient)
                     }
                 }
-            case .optionalText(.none): result = sqlite3_bind_null(statement, index)
-            case .blob(let bytes):
+            case .optionalText(.none), .optionalBlob(.none): result = sqlite3_bind_null(statement, index)
+            case .blob(let bytes), .optionalBlob(.some(let bytes)):
                 result = bytes.withUnsafeBytes { buffer in
                     buffer.isEmpty
                         ? sqlite3_bind_zeroblob(statement, index, 0)

@@ -8,13 +8,17 @@ extension Store {
     ///   - container: its `id` and `name` must be new; `imageID` must exist.
     ///   - volumes: names of volumes it uses.
     ///   - newVolumes: volumes to add first if their names are free; an existing one is used as it is.
+    ///   - connections: addresses and ports to lease for it.
     ///   - durability: `.volatile` for `--rm`, which ends with the boot.
-    /// - Throws: `.nameInUse` with the other container's id in `holders`; `.notFound` for the image or a volume.
+    /// - Returns: what was leased.
+    /// - Throws: `.nameInUse` with the other container's id in `holders`; `.notFound` for the image, a volume or a network;
+    ///   `.inUse` for an address or port, with the container that has it in `holders`; `.tooLarge` where none is left.
+    @discardableResult
     public func insertContainer(
         _ container: ContainerRecord, volumes: [String] = [], newVolumes: [VolumeRecord] = [],
-        durability: Durability = .durable
-    ) throws(StoreError) {
-        try database.transaction(durability) { () throws(StoreError) in
+        connections: ConnectionRequest = ConnectionRequest(), durability: Durability = .durable
+    ) throws(StoreError) -> Connections {
+        try database.transaction(durability) { () throws(StoreError) -> Connections in
             try requireFreeName(container.name)
             var layer: String?
             if let image = container.imageID {
@@ -40,6 +44,7 @@ extension Store {
                 }
                 try database.run("INSERT INTO container_volumes VALUES(?,?)", [.text(container.id), .text(volume)])
             }
+            return connections.isEmpty ? Connections() : try insertConnections(connections, container: container.id)
         }
     }
 
