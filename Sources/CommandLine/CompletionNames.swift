@@ -11,6 +11,8 @@ enum CompletionNames {
         case .stoppedContainers: return containers { !$0.isAlive }
         case .images: return images()
         case .volumes: return (engine.flatMap { try? $0.volumeNames() } ?? []).map { Candidate($0) }
+        case .networks:
+            return (engine.flatMap { try? $0.networks() } ?? []).map { Candidate($0.name, $0.driver) }
         case .environment:
             return currentEnvironment().compactMap { entry in
                 entry.firstIndex(of: "=").map { Candidate(String(entry[..<$0])) }

@@ -18,6 +18,8 @@ public final class Engine {
     public var repull: ((_ reference: String, _ digest: Digest) throws(EngineError) -> Void)?
     private var openedStore: Store?
     lazy var host = HostFacts.read()
+    /// Replaced by tests.
+    var kernelNetworks = KernelNetworks()
 
     public init(roots: Roots, runtimeProgram: String? = nil) {
         self.roots = roots

@@ -18,10 +18,8 @@ public struct Roots: Sendable, Hashable {
     /// - Throws: `.invalid` for a path that is not absolute.
     public static func locate(store: String?, run: String?) throws(EngineError) -> Roots {
         let isRoot = geteuid() == 0
-        let home = environmentVariable("HOME") ?? "/"
         let wanted = Roots(
-            store: given(store, "BERTH_ROOT")
-                ?? (isRoot ? "/var/lib/berth" : (absolute("XDG_DATA_HOME") ?? home + "/.local/share") + "/berth"),
+            store: given(store, "BERTH_ROOT") ?? usualStore,
             run: given(run, "BERTH_RUN_ROOT")
                 ?? (isRoot
                     ? "/run/berth" : absolute("XDG_RUNTIME_DIR").map { $0 + "/berth" } ?? "/tmp/berth-\(geteuid())"))
@@ -30,6 +28,14 @@ public struct Roots: Sendable, Hashable {
         }
         return wanted
     }
+
+    private static var usualStore: String {
+        if geteuid() == 0 { return "/var/lib/berth" }
+        return (absolute("XDG_DATA_HOME") ?? (environmentVariable("HOME") ?? "/") + "/.local/share") + "/berth"
+    }
+
+    /// Whether the store is where everybody of this user has it.
+    var isUsual: Bool { store == Roots.usualStore }
 
     private static func given(_ flag: String?, _ variable: String) -> String? {
         if let flag, !flag.isEmpty { return trimmed(flag) }

@@ -5,7 +5,7 @@ import Linux
 
 /// `berth inspect`, `berth container inspect`, `berth image inspect`
 struct InspectCommand {
-    enum Kind: String { case container, image, volume }
+    enum Kind: String { case container, image, volume, network }
 
     let session: Session
     init(_ session: Session) { self.session = session }
@@ -16,7 +16,7 @@ struct InspectCommand {
         var kinds = kinds ?? []
         if kinds.isEmpty {
             let type = arguments.string("type")
-            kinds = type.isEmpty ? [.container, .image, .volume] : [Kind(rawValue: type) ?? .container]
+            kinds = type.isEmpty ? [.container, .image, .network, .volume] : [Kind(rawValue: type) ?? .container]
         }
         let format = arguments.string("format")
         let template = format.isEmpty || format == "json" ? nil : try Template(format, escapes: false)
@@ -55,6 +55,7 @@ struct InspectCommand {
                     switch kind {
                     case .container: try session.engine.inspectContainer(name, size: session.arguments.bool("size"))
                     case .image: try session.engine.inspectImage(name)
+                    case .network: try session.engine.inspectNetwork(name)
                     case .volume: try session.engine.inspectVolume(name)
                     }
                 do throws(JSONError) {
@@ -67,6 +68,7 @@ struct InspectCommand {
             }
         }
         if kinds.count > 1 { throw EngineError(.notFound, sentence: "no such object: \(name)") }
+        if kinds == [.network] { throw .noSuchNetwork(name) }
         throw EngineError(.notFound, sentence: "no such \(kinds.first?.rawValue ?? "object"): \(name)")
     }
 }

@@ -46,6 +46,15 @@ struct PruneCommand {
         }
     }
 
+    func networks() throws(CommandError) -> Int32 {
+        let filter = try filter(["until", "label", "label!"])
+        let question =
+            "WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue?"
+        if !arguments.bool("force"), !Question.isAgreed(question, session) { return 0 }
+        tell("Networks", try engine { () throws(EngineError) in try session.engine.pruneNetworks(filter) })
+        return 0
+    }
+
     func system() throws(CommandError) -> Int32 {
         let filter = try filter(["until", "label", "label!"])
         let volumes = arguments.bool("volumes")
@@ -54,6 +63,7 @@ struct PruneCommand {
             throw CommandError("ERROR: The \"until\" filter is not supported with \"--volumes\"")
         }
         var lines = ["all stopped containers"]
+        lines.append("all networks not used by at least one container")
         if volumes { lines.append("all anonymous volumes not used by at least one container") }
         lines.append(all ? "all images without at least one container associated to them" : "all dangling images")
         var question = "WARNING! This will remove:\n" + lines.map { "  - \($0)\n" }.joined()
@@ -66,6 +76,7 @@ struct PruneCommand {
             var report = try session.engine.pruneContainers(filter)
             tell("Containers", report)
             var reclaimed = report.reclaimed
+            tell("Networks", try session.engine.pruneNetworks(filter))
             if volumes {
                 report = try session.engine.pruneVolumes(all: false, filter)
                 tell("Volumes", report)

@@ -84,8 +84,8 @@ enum ContainerFlags {
     @Sendable static func inspectAny() -> [Flag] {
         inspect() + [
             .string(
-                "type", "t", "Look for objects of this kind only: container, image or volume",
-                completion: .values(["container", "image", "volume"]), check: ValueRules.objectType)
+                "type", "t", "Look for objects of this kind only: container, image, network or volume",
+                completion: .values(["container", "image", "network", "volume"]), check: ValueRules.objectType)
         ]
     }
 

@@ -8,11 +8,12 @@ enum LaterCommands {
             + below("image", "build diff mount scp sign tree trust unmount")
             + below(
                 "system", "connection dial-stdio events hyperv-prep migrate renumber reset service")
+            + below("network", "reload update")
             + below("volume", "create exists export import inspect list ls mount reload remove rm unmount update")))
 
     private static let top = """
         artifact auto-update build builder buildx checkpoint commit compose config context cp dial-stdio diff events
-        export farm generate healthcheck init kube machine mount network node plugin pod
+        export farm generate healthcheck init kube machine mount node plugin pod
         port quadlet secret service stack stats swarm trust unmount unshare update
         """
 

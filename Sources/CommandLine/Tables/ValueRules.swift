@@ -95,7 +95,7 @@ enum ValueRules {
     }
 
     @Sendable static func objectType(_ text: String) -> String? {
-        ["", "container", "image", "volume"].contains(text) ? nil : "must be one of container, image, volume"
+        ["", "container", "image", "network", "volume"].contains(text) ? nil : "must be one of container, image, network, volume"
     }
 
     @Sendable static func logTail(_ text: String) -> String? {

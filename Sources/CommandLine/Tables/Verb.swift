@@ -8,6 +8,7 @@ enum Verb: String, Sendable, CaseIterable {
     case history, untag, imageExists
     case imagePrune, containerPrune, volumePrune, systemPrune, systemUsage
     case login, logout, search
+    case networkCreate, networkExists, inspectNetwork, networkList, networkPrune, networkRemove
     case version, info, systemCheck
     case registryServe
     case imageCopy, imageSync, imageDelete, imageListTags

@@ -12,6 +12,9 @@ public struct Configuration: Sendable, Equatable {
     /// `[store] layer_format`: how the files of layers are kept that come in from now on.
     public var layerFormat = LayerFormatChoice.directory
 
+    /// `[network] pools`: where the subnets of networks are taken from.
+    public var pools = AddressPools.standard
+
     public init() {}
 
     /// Reads what is there; files that are missing say nothing.
@@ -31,6 +34,8 @@ public struct Configuration: Sendable, Equatable {
         }
         return configuration
     }
+
+    private static let known = ["store": "layer_format, max_size", "network": "pools"]
 
     private static var paths: [String] {
         var paths = ["/etc/berth/berth.conf"]
@@ -54,7 +59,9 @@ public struct Configuration: Sendable, Equatable {
                     throw refuse("a section is [name]")
                 }
                 section = String(Self.trimmed(line[line.index(after: line.startIndex)..<end]))
-                guard section == "store" else { throw refuse("unknown section [\(section)]; known: [store]") }
+                guard Self.known[section] != nil else {
+                    throw refuse("unknown section [\(section)]; known: [network], [store]")
+                }
                 continue
             }
             guard let mark = line.firstIndex(of: "=") else { throw refuse("expected name = value") }
@@ -74,8 +81,10 @@ public struct Configuration: Sendable, Equatable {
                     throw refuse("layer_format: unknown format \"\(value)\"; known: \(LayerFormatChoice.known)")
                 }
                 layerFormat = choice
+            case ("network", "pools"):
+                do throws(EngineError) { pools = try AddressPools(value) } catch { throw refuse("pools: \(error.description)") }
             default:
-                let known = section.isEmpty ? " outside of a section" : " in [\(section)]; known: layer_format, max_size"
+                let known = Self.known[section].map { " in [\(section)]; known: \($0)" } ?? " outside of a section"
                 throw refuse("unknown setting \"\(name)\"\(known)")
             }
         }

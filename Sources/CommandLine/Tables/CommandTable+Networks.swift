@@ -1,0 +1,55 @@
+import Flags
+
+/// Commands about networks.
+extension CommandTable {
+    var network: Command {
+        .group("network", summary: "Manage networks") {
+            [
+                networkCreate, networkExists, inspectNetwork, networkList, networkPrune, networkRemove,
+            ]
+        }
+    }
+
+    private var networkCreate: Command {
+        Command(
+            "create", operands: "NETWORK", summary: "Create a network",
+            examples: [
+                Example("Containers in it find each other by name", "berth network create web"),
+                Example("With addresses of your choice", "berth network create --subnet 10.5.0.0/24 --gateway 10.5.0.254 web"),
+            ],
+            arity: .exactly(1), flags: NetworkFlags.create,
+            unsupported: {
+                Flag.unsupported(values: "config-from interface-name route scope", switches: "config-only disable-dns ingress")
+            }, run: action(.networkCreate))
+    }
+
+    private var networkExists: Command {
+        Command(
+            "exists", operands: "NETWORK", summary: "Say by the exit status whether a network is here",
+            details: "Ends with 0 when it is here, with 1 when it is not. Prints nothing.", arity: .exactly(1),
+            completion: [.names(.networks)], run: action(.networkExists))
+    }
+
+    private var inspectNetwork: Command {
+        Command(
+            "inspect", operands: "NETWORK [NETWORK...]", summary: "Show all that is known of networks", arity: .atLeast(1),
+            completion: [.names(.networks)], flags: NetworkFlags.inspect,
+            unsupported: { Flag.unsupported(switches: "verbose/v") }, run: action(.inspectNetwork))
+    }
+
+    private var networkList: Command {
+        Command("ls", aliases: ["list"], summary: "List networks", flags: NetworkFlags.list, run: action(.networkList))
+    }
+
+    private var networkPrune: Command {
+        Command(
+            "prune", summary: "Remove networks that no container uses", flags: NetworkFlags.prune, run: action(.networkPrune))
+    }
+
+    private var networkRemove: Command {
+        Command(
+            "rm", aliases: ["remove"], operands: "NETWORK [NETWORK...]", summary: "Remove networks", arity: .atLeast(1),
+            completion: [.names(.networks)], flags: NetworkFlags.rm, unsupported: { Flag.unsupported(values: "time/t") },
+            run: action(.networkRemove))
+    }
+}

@@ -1,0 +1,54 @@
+import Flags
+
+/// Flags of the commands on networks.
+enum NetworkFlags {
+    @Sendable static func create() -> [Flag] {
+        [
+            .bool("attachable", nil, "Let containers be connected by hand; always so"),
+            .value(
+                "aux-address", nil, .map, "Address that no container gets, as name=address", value: "name=address"),
+            .value("dns", nil, .stringSlice, "Server that is asked for names nobody in the network has", value: "address"),
+            .string("driver", "d", "Driver of the network", default: "bridge", completion: .values(["bridge"])),
+            .value("gateway", nil, .stringSlice, "Address of the host in a subnet", value: "address"),
+            .bool("ignore", nil, "Do nothing where there is a network of the name"),
+            .bool("internal", nil, "Let nothing in or out"),
+            .value("ip-range", nil, .stringSlice, "Part of a subnet that containers get addresses of", value: "subnet"),
+            .string("ipam-driver", nil, "Who gives addresses out", default: "default", completion: .values(["default"])),
+            .value("ipam-opt", nil, .map, "Note about addresses that inspect shows, as name=value"),
+            .bool("ipv4", nil, "Give IPv4 addresses", initially: true),
+            .bool("ipv6", nil, "Give IPv6 addresses too"),
+            .list("label", nil, "Label for the network, as name=value", check: ValueRules.label),
+            .value("opt", "o", .map, "Option of the driver, as name=value", completion: .values(options)),
+            .value("subnet", nil, .stringSlice, "Addresses of the network, as 172.30.0.0/16", value: "subnet"),
+        ]
+    }
+
+    private static let options = [
+        "com.docker.network.bridge.enable_icc=", "com.docker.network.bridge.enable_ip_masquerade=",
+        "com.docker.network.bridge.host_binding_ipv4=", "com.docker.network.bridge.name=",
+        "com.docker.network.container_iface_prefix=", "com.docker.network.driver.mtu=", "isolate=",
+    ]
+
+    @Sendable static func list() -> [Flag] {
+        [
+            .list("filter", "f", "Show those that match name=value", value: "filter", check: ValueRules.filter),
+            ContainerFlags.format(table: true, short: nil),
+            .bool("no-trunc", nil, "Show IDs in full"),
+            .bool("noheading", "n", "Leave the heading of the table out"),
+            .bool("quiet", "q", "Show IDs only"),
+        ]
+    }
+
+    @Sendable static func inspect() -> [Flag] { [ContainerFlags.format(table: false)] }
+
+    @Sendable static func rm() -> [Flag] { [.bool("force", "f", "Pass over networks that are not here")] }
+
+    @Sendable static func prune() -> [Flag] {
+        [
+            .list(
+                "filter", nil, "Remove only what matches: until=10m, label=NAME[=value] or label!=NAME[=value]",
+                value: "filter", check: ValueRules.filter),
+            .bool("force", "f", "Do not ask"),
+        ]
+    }
+}
