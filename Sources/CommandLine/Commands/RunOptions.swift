@@ -1,5 +1,6 @@
 import Engine
 import Flags
+import Glibc
 import Linux
 
 /// Makes the engine's request from the flags of `run` and `create`.
@@ -15,6 +16,7 @@ struct RunOptions {
             try readProcess(into: &request)
             try readStorage(into: &request.definition)
             try readIsolation(into: &request.definition)
+            try readNetworks(into: &request)
             readResources(into: &request.definition)
             try readLife(into: &request)
         } catch {
@@ -98,7 +100,6 @@ struct RunOptions {
             let parameter = try SysctlOption.parse(text)
             definition.sysctls[parameter.key] = parameter.value
         }
-        definition.network = try NamespaceOption.network(arguments.string("network"))
         definition.pid = try NamespaceOption.pid(arguments.string("pid"))
         definition.ipc = try NamespaceOption.ipc(arguments.string("ipc"))
         definition.uts = try NamespaceOption.uts(arguments.string("uts"))
@@ -106,6 +107,59 @@ struct RunOptions {
         definition.cgroup = try NamespaceOption.cgroup(arguments.string("cgroupns"))
         definition.cgroupParent = arguments.string("cgroup-parent")
         definition.runtime = arguments.string("runtime")
+    }
+
+    private func readNetworks(into request: inout ContainerRequest) throws(EngineError) {
+        var texts = arguments.strings("network").filter { !$0.isEmpty }
+        if texts.isEmpty { texts = [NamespaceOption.defaultNetwork(isRootless: geteuid() != 0)] }
+        request.definition.network = .private
+        for text in texts {
+            let attachment = try NetworkAttachment(option: text)
+            if let mode = try NamespaceOption.network(attachment.network) {
+                request.definition.network = mode
+            } else {
+                request.networks.append(attachment)
+            }
+        }
+        if texts.count > 1, request.definition.network != .private, request.networks.isEmpty {
+            throw EngineError(.invalid, sentence: "conflicting options: only one of --network none, host and container: can be given")
+        }
+        try readAddresses(into: &request)
+        for text in arguments.strings("publish") { request.definition.ports.append(try PortBinding(option: text)) }
+        request.definition.publishesAll = arguments.bool("publish-all")
+        for text in arguments.strings("expose") { request.definition.exposed.append(try ExposedPorts(option: text)) }
+        for text in arguments.strings("dns") { request.definition.dns.append(try ResolverOption.server(text)) }
+        for text in arguments.strings("dns-search") { request.definition.dnsSearch.append(try ResolverOption.domain(text)) }
+        for text in arguments.strings("dns-option") { request.definition.dnsOptions.append(try ResolverOption.option(text)) }
+        for text in arguments.strings("add-host") { request.definition.extraHosts.append(try ExtraHostOption.parse(text)) }
+    }
+
+    /// Flags about the first network.
+    private func readAddresses(into request: inout ContainerRequest) throws(EngineError) {
+        let flags = ["ip", "ip6", "mac-address", "network-alias", "link"].filter { arguments.isSet($0) }
+        if flags.isEmpty { return }
+        guard var first = request.networks.first else {
+            let flag = flags.first ?? ""
+            throw EngineError(
+                .invalid,
+                sentence: "conflicting options: --\(flag) and --network \(request.definition.network.text): "
+                    + "it is for networks that containers are connected to")
+        }
+        func given(_ flag: String, _ isGiven: Bool) throws(EngineError) {
+            if isGiven, arguments.isSet(flag) {
+                throw EngineError(.invalid, sentence: "conflicting options: cannot specify both --\(flag) and per-network \(flag)")
+            }
+        }
+        try given("ip", first.ipv4 != nil)
+        try given("ip6", first.ipv6 != nil)
+        try given("mac-address", first.mac != nil)
+        try given("network-alias", !first.aliases.isEmpty)
+        if arguments.isSet("ip") { first.ipv4 = try NetworkAttachment.address(arguments.string("ip"), ipv6: false) }
+        if arguments.isSet("ip6") { first.ipv6 = try NetworkAttachment.address(arguments.string("ip6"), ipv6: true) }
+        if arguments.isSet("mac-address") { first.mac = try NetworkAttachment.mac(arguments.string("mac-address")) }
+        for text in arguments.strings("network-alias") { first.aliases.append(try NetworkAttachment.alias(text)) }
+        first.links += arguments.strings("link")
+        request.networks[0] = first
     }
 
     private func readResources(into definition: inout ContainerDefinition) {

@@ -11,6 +11,7 @@ enum RunFlags {
         flags += process()
         flags += storage()
         flags += isolation()
+        flags += network()
         flags += memory()
         flags += processors()
         flags += life()
@@ -93,9 +94,6 @@ enum RunFlags {
             .value(
                 "sysctl", nil, .map, "Kernel parameter of the container's namespaces, as name=value",
                 check: ValueRules.sysctl),
-            .string(
-                "network", nil, "Network of the container: none, host or container:NAME",
-                value: "network", aliases: ["net"], completion: .values(["none", "host", "container:"])),
             .string("pid", nil, "PID namespace: host or container:NAME", completion: .values(["host", "container:"])),
             .string(
                 "ipc", nil, "IPC namespace: none, private, shareable, host or container:NAME",
@@ -107,6 +105,26 @@ enum RunFlags {
             .string("cgroupns", nil, "Cgroup namespace: host or private", completion: .values(["host", "private"])),
             .string("cgroup-parent", nil, "Cgroup below which the container's is made"),
             .string("runtime", nil, "OCI runtime to use, by name or path", completion: .file),
+        ]
+    }
+
+    private static func network() -> [Flag] {
+        [
+            .list(
+                "network", nil, "Network to connect it to, as NAME or name=NAME,ip=ADDRESS and more; none, host or container:NAME",
+                value: "network", aliases: ["net"], completion: .names(.networks)),
+            .list("publish", "p", "Port of the host that leads to one of the container, as [[address:]port:]port[/udp]", value: "port"),
+            .bool("publish-all", "P", "Publish every port that is exposed at a free port of the host"),
+            .list("expose", nil, "Port that the container serves, for -P and for show", value: "port"),
+            .string("ip", nil, "IPv4 address in the first network"),
+            .string("ip6", nil, "IPv6 address in the first network"),
+            .string("mac-address", nil, "Hardware address in the first network"),
+            .list("network-alias", nil, "Further name in the first network", aliases: ["net-alias"]),
+            .list("link", nil, "Name for another container of the first network, as container[:alias]", completion: .names(.containers)),
+            .list("add-host", nil, "Line for /etc/hosts, as name:address; host-gateway stands for the host"),
+            .list("dns", nil, "Server that is asked for names nobody in the networks has"),
+            .list("dns-option", nil, "Option for /etc/resolv.conf", aliases: ["dns-opt"]),
+            .list("dns-search", nil, "Domain in which names are looked for too; . for none"),
         ]
     }
 
@@ -159,20 +177,19 @@ enum RunFlags {
     @Sendable static func unsupported() -> [Flag] {
         Flag.unsupported(
             values: """
-                add-host arch blkio-weight-device cgroup-conf cgroups chrootdirs
+                arch blkio-weight-device cgroup-conf cgroups chrootdirs
                 conmon-pidfile cpu-count cpu-percent decryption-key device-cgroup-rule device-read-bps
-                device-read-iops device-write-bps device-write-iops dns dns-opt dns-option dns-search env-merge expose
+                device-read-iops device-write-bps device-write-iops env-merge
                 gidmap gpus group-entry health-cmd health-interval health-log-destination health-max-log-count
                 health-max-log-size health-on-failure health-retries health-start-interval health-start-period
                 health-startup-cmd health-startup-interval health-startup-retries health-startup-success
                 health-startup-timeout health-timeout hosts-file hostuser image-volume init-ctr init-path
-                io-maxbandwidth io-maxiops ip ip6 isolation kernel-memory link link-local-ip mac-address net-alias
-                network-alias os passwd-entry personality pidfile pod pod-id-file preserve-fd preserve-fds publish/p
+                io-maxbandwidth io-maxiops isolation kernel-memory link-local-ip os passwd-entry personality pidfile pod pod-id-file preserve-fd preserve-fds
                 rdt-class requires sdnotify seccomp-policy secret shm-size-systemd storage-opt
                 subgidname subuidname systemd timeout tz uidmap umask unsetenv variant volume-driver volumes-from
                 """,
             switches: """
-                disable-content-trust env-host http-proxy no-healthcheck no-hostname no-hosts passwd publish-all/P
+                disable-content-trust env-host http-proxy no-healthcheck no-hostname no-hosts passwd
                 read-only-tmpfs replace rmi rootfs unsetenv-all use-api-socket
                 """)
     }

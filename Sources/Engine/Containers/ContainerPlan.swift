@@ -19,6 +19,8 @@ struct ContainerPlan {
     var joined: [JoinedProcess] = []
     /// Path of an external runtime; empty: ours.
     var runtime = ""
+    /// Nil: it has no network of its own.
+    var network: NetworkPlanner?
 }
 
 extension Engine {

@@ -38,9 +38,10 @@ extension Engine {
         definition.createdAt = wallClockNanoseconds()
         if case .auto = definition.userNamespace { definition.userNamespaceSlot = try freeSlot() }
         try resolveJoins(&definition)
+        let connections = try connections(for: definition, request.networks, starting: starting)
         let newVolumes = nameVolumes(&definition)
         // Everything that can be refused is refused before anything exists.
-        let plan: ContainerPlan
+        var plan: ContainerPlan
         do throws(EngineError) {
             plan = try self.plan(definition, layers: image.layers, starting: starting)
         } catch {
@@ -52,13 +53,15 @@ extension Engine {
         // keeps others from taking the directory without a row for garbage, and the kernel lets go of it.
         let directory = try makeDirectory(id, store)
         let lock = try controlled { () throws(ControlError) in try SupervisorLock.acquire(in: directory.fd) }
+        let connected: Connections
         do throws(EngineError) {
-            try insert(&definition, newVolumes, store)
+            connected = try insert(&definition, newVolumes, connections.request, store)
         } catch {
             discardDirectory(id)
             throw error
         }
         do throws(EngineError) {
+            plan.network = try planner(definition, connected, connections.networks)
             try materialize(definition, plan)
         } catch {
             forget(definition)
@@ -85,8 +88,8 @@ extension Engine {
 
     /// Takes the name. A generated name that is taken is replaced by another.
     private func insert(
-        _ definition: inout ContainerDefinition, _ newVolumes: [VolumeRecord], _ store: Store
-    ) throws(EngineError) {
+        _ definition: inout ContainerDefinition, _ newVolumes: [VolumeRecord], _ connections: ConnectionRequest, _ store: Store
+    ) throws(EngineError) -> Connections {
         let isGenerated = definition.name.isEmpty
         for attempt in 0..<20 {
             if isGenerated { definition.name = ContainerNames.generate(attempt: attempt) }
@@ -95,12 +98,12 @@ extension Engine {
                 autoRemove: definition.autoRemove, definition: definition.encode())
             do throws(StoreError) {
                 // A container that goes with its end need not survive power loss.
-                try store.insertContainer(
-                    record, volumes: [], newVolumes: newVolumes,
+                return try store.insertContainer(
+                    record, volumes: [], newVolumes: newVolumes, connections: connections,
                     durability: definition.autoRemove ? .volatile : .durable)
-                return
             } catch {
-                guard error.code == .nameInUse, let holder = error.holders.first else { throw EngineError(error) }
+                if try isLeaseFree(after: error, isFirst: attempt == 0) { continue }
+                guard error.code == .nameInUse, let holder = error.holders.first else { throw connectionRefusal(error) }
                 if isGenerated { continue }
                 // The holder may be a --rm container that has ended and that nobody has cleared away.
                 if let view = try? container(holder), view.id == holder {
@@ -113,6 +116,17 @@ extension Engine {
             }
         }
         throw EngineError(.conflict, sentence: "no free container name found: give one with --name")
+    }
+
+    /// Whether an address can be had after all: those of `--rm` containers that have ended are nobody's, and only looking
+    /// at them clears them away.
+    private func isLeaseFree(after error: StoreError, isFirst: Bool) throws(EngineError) -> Bool {
+        if error.code == .inUse, error.operation == "lease address", let holder = error.holders.first {
+            return (try? container(holder)) == nil
+        }
+        guard isFirst, error.code == .tooLarge, error.operation == "lease address in network" else { return false }
+        _ = try containers()
+        return true
     }
 
     /// A range of ids that no other container has, for `--userns=auto`.

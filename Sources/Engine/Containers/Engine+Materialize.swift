@@ -34,7 +34,7 @@ extension Engine {
                 let made = cl_mkdirat(directory.raw, "rootfs", 0o755)
                 if made != -EEXIST { try check(made, "make directory", "rootfs") }
             }
-            try NetworkFiles.write(definition, in: directory.fd)
+            try NetworkFiles(definition: definition, network: plan.network).write(in: directory.fd)
             try directory.fd.writeFile(ContainerFiles.specification, encodedSpec)
             try directory.fd.writeFile(ContainerFiles.supervision, encodedSupervision)
             if definition.userNamespaceSlot != nil { try giveToNamespace(directory.fd, spec) }
@@ -79,6 +79,7 @@ extension Engine {
         config.initProcess = definition.`init`
         config.ownUserNamespace = plan.hasUserNamespace
         config.joined = plan.joined
+        config.network = plan.network?.plan()
         config.runtime = plan.runtime
         if !plan.runtime.isEmpty, host.isRootless {
             config.userMap = plan.users.map(idMapping)

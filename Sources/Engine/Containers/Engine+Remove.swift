@@ -208,6 +208,8 @@ extension Engine {
             var config = try? SupervisionConfig.load(from: directory.fd)
         else { return }
         config.name = definition.name
+        // What it is called in its networks.
+        if config.network != nil { config.network = try? currentPlanner(definition)?.plan() }
         try? config.save(in: directory.fd, durable: false)
         if let connection = try? connect(definition.id) { try? connection.reload() }
     }

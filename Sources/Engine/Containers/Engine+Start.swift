@@ -95,7 +95,8 @@ extension Engine {
         removeLeftRuntimeState(of: view.id)
         // Again from the definition: other containers' processes, the host's limits and the image's users may have changed.
         let layers = try stored { () throws(StoreError) in try store.layerDirectories(container: definition.id) }
-        let plan = try plan(definition, layers: layers, upper: roots.container(definition.id) + "/upper", starting: true)
+        var plan = try plan(definition, layers: layers, upper: roots.container(definition.id) + "/upper", starting: true)
+        plan.network = try connectForStart(definition)
         try materialize(definition, plan.withLayers(layers))
         // Held up to here, on purpose; a failure above lets go of it too.
         lock.release()

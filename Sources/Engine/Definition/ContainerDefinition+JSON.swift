@@ -26,6 +26,7 @@ extension ContainerDefinition {
                 writer.value([device.hostPath, device.containerPath, device.permissions])
             }
             writer.field("network", network.text)
+            writeNetwork(to: &writer)
             if pid != .private { writer.field("pid", pid.text) }
             if ipc != .private { writer.field("ipc", ipc.text) }
             if uts != .private { writer.field("uts", uts.text) }
@@ -63,6 +64,17 @@ extension ContainerDefinition {
         writer.fieldIfNotEmpty("detachKeys", detachKeys)
     }
 
+    private func writeNetwork(to writer: inout JSONWriter) {
+        writer.fieldIfNotEmpty("networkName", networkName)
+        if !ports.isEmpty { writer.field("ports", ports.map(\.text)) }
+        writer.fieldIfTrue("publishesAll", publishesAll)
+        if !exposed.isEmpty { writer.field("exposed", exposed.map(\.text)) }
+        writer.fieldIfNotEmpty("dns", dns)
+        writer.fieldIfNotEmpty("dnsSearch", dnsSearch)
+        writer.fieldIfNotEmpty("dnsOptions", dnsOptions)
+        writer.fieldIfNotEmpty("extraHosts", extraHosts)
+    }
+
     private func writeLife(to writer: inout JSONWriter) {
         if !resources.isEmpty {
             writer.key("resources")
@@ -97,6 +109,7 @@ extension ContainerDefinition {
         while let key = try parser.nextKey(&object) {
             if try readProcess(key, &parser) { continue }
             if try readIsolation(key, &parser) { continue }
+            if try readNetwork(key, &parser) { continue }
             if try readLife(key, &parser) { continue }
             try parser.skip()  // of a newer version
         }
@@ -166,6 +179,25 @@ extension ContainerDefinition {
         case "capDrop": capDrop = try parser.strings()
         case "security": security = try SecurityOptions(json: &parser)
         case "sysctls": sysctls = try parser.stringDictionary()
+        default: return false
+        }
+        return true
+    }
+
+    private mutating func readNetwork(_ key: JSONKey, _ parser: inout JSONParser) throws(JSONError) -> Bool {
+        switch key {
+        case "networkName": networkName = try parser.string()
+        case "ports":
+            for text in try parser.strings() {
+                guard let port = try? PortBinding(option: text) else { throw parser.failure(.invalidValue, "no port") }
+                ports.append(port)
+            }
+        case "publishesAll": publishesAll = try parser.bool()
+        case "exposed": exposed = try parser.strings().compactMap { try? ExposedPorts(option: $0) }
+        case "dns": dns = try parser.strings()
+        case "dnsSearch": dnsSearch = try parser.strings()
+        case "dnsOptions": dnsOptions = try parser.strings()
+        case "extraHosts": extraHosts = try parser.strings()
         default: return false
         }
         return true

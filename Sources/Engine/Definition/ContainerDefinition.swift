@@ -40,6 +40,17 @@ public struct ContainerDefinition: Sendable, Hashable {
     public var labels: [String: String] = [:]
     public var annotations: [String: String] = [:]
 
+    // Names and ports.
+    public var ports: [PortBinding] = []
+    public var publishesAll = false
+    /// The image's and those of `--expose`.
+    public var exposed: [ExposedPorts] = []
+    public var dns: [String] = []
+    public var dnsSearch: [String] = []
+    public var dnsOptions: [String] = []
+    /// `name:address`.
+    public var extraHosts: [String] = []
+
     // Files.
     public var mounts: [MountDefinition] = []
     public var readOnlyRoot = false
@@ -49,6 +60,9 @@ public struct ContainerDefinition: Sendable, Hashable {
 
     // Namespaces.
     public var network = NamespaceMode.none
+    /// With a network namespace of its own that is connected: the first network as it was asked for. The connections
+    /// themselves are rows of the database.
+    public var networkName = ""
     public var pid = NamespaceMode.private
     public var ipc = NamespaceMode.private
     public var uts = NamespaceMode.private
@@ -84,6 +98,11 @@ public struct ContainerDefinition: Sendable, Hashable {
 
     /// Entrypoint and command as one argument vector.
     public var arguments: [String] { entrypoint + command }
+
+    /// Docker's `NetworkMode`.
+    public var networkMode: String { network == .private ? networkName : network.text }
+    /// Whether it has, or may get, connections to networks.
+    var isConnectable: Bool { network == .private }
 
     /// The first 12 digits, as tables show it.
     public var shortID: String { String(id.prefix(12)) }

@@ -5,6 +5,8 @@ public struct ContainerRequest: Sendable {
     /// Every setting that does not depend on the image. `id`, `imageID` and `createdAt` are filled in by the engine;
     /// an empty name gets a generated one.
     public var definition: ContainerDefinition
+    /// Networks to connect it to, the first of which is `eth0`.
+    public var networks: [NetworkAttachment] = []
     /// Nil: the image's. An empty list clears it.
     public var entrypoint: [String]?
     /// Empty: the image's (unless the entrypoint was replaced).
@@ -53,6 +55,7 @@ extension ContainerRequest {
             result.stopSignal = try SignalName.parse(text)
         }
         try completeMounts(&result, image)
+        completePorts(&result, image)
         try completeNames(&result)
         return result
     }
@@ -98,8 +101,20 @@ extension ContainerRequest {
         }
     }
 
+    /// What the image exposes, what was asked for, and what is published; each once.
+    private func completePorts(_ result: inout ContainerDefinition, _ image: ContainerConfig) {
+        // An image's mistake is no reason not to run it.
+        let all = image.exposedPorts.compactMap { try? ExposedPorts(option: $0) } + definition.exposed + definition.ports.map(\.ports)
+        result.exposed = []
+        for ports in all where !result.exposed.contains(where: { $0.contains(ports) }) { result.exposed.append(ports) }
+        var seen: Set<PortBinding> = []
+        result.ports = definition.ports.filter { seen.insert($0).inserted }
+        if result.isConnectable, let first = networks.first { result.networkName = first.network }
+    }
+
     private func completeNames(_ result: inout ContainerDefinition) throws(EngineError) {
         let asked = !definition.hostname.isEmpty
+        try checkNetworkOptions()
         if asked, case .container = definition.network {
             throw .invalid("conflicting options: hostname and the network mode")
         }
@@ -118,5 +133,29 @@ extension ContainerRequest {
             throw .invalid("Invalid value \(score), range for oom score adj is [-1000, 1000]")
         }
         if result.shmSize == 0 { result.shmSize = 64 << 20 }
+    }
+}
+
+extension ContainerRequest {
+    /// Docker's sentences for options that contradict where the network comes from.
+    private func checkNetworkOptions() throws(EngineError) {
+        if definition.isConnectable {
+            if networks.isEmpty { throw .invalid("a network is needed") }
+            return
+        }
+        if let attachment = networks.first {
+            throw .invalid(
+                "conflicting options: cannot attach both user-defined and non-user-defined network-modes (\(attachment.network), "
+                    + "\(definition.network.text))")
+        }
+        guard case .container = definition.network else { return }
+        if !definition.dns.isEmpty || !definition.dnsSearch.isEmpty || !definition.dnsOptions.isEmpty {
+            throw .invalid("conflicting options: dns and the network mode")
+        }
+        if !definition.extraHosts.isEmpty { throw .invalid("conflicting options: custom host-to-IP mapping and the network mode") }
+        if !definition.ports.isEmpty || definition.publishesAll {
+            throw .invalid("conflicting options: port publishing and the container type network mode")
+        }
+        if !definition.exposed.isEmpty { throw .invalid("conflicting options: port exposing and the container type network mode") }
     }
 }

@@ -1,6 +1,6 @@
 /// Where a namespace of a container comes from (`--pid`, `--ipc`, `--uts`, `--cgroupns`, `--network`).
 public enum NamespaceMode: Hashable, Sendable {
-    /// A new one.
+    /// A new one. Network: one that is connected, or may be.
     case `private`
     /// IPC only: a new one that other containers may join.
     case shareable
@@ -38,20 +38,23 @@ public enum NamespaceMode: Hashable, Sendable {
 
 /// The flags that name a namespace.
 public enum NamespaceOption {
-    public static func network(_ text: String) throws(EngineError) -> NamespaceMode {
+    /// - Returns: nil when the text names a network to be connected to.
+    public static func network(_ text: String) throws(EngineError) -> NamespaceMode? {
         switch text {
-        case "none", "host": return NamespaceMode(text: text) ?? .none
-        case "": return .none
-        case "bridge", "default", "private", "shareable", "pasta", "slirp4netns":
-            throw .notSupported("--network \(text): use none, host or container:NAME")
+        case "none", "host": return NamespaceMode(text: text)
+        case "private", "shareable", "pasta", "slirp4netns":
+            throw .notSupported("--network \(text): use bridge, the name of a network, none, host or container:NAME")
         default:
-            if let mode = NamespaceMode(text: text) { return mode }
+            if let mode = NamespaceMode(text: text), mode != .private { return mode }
             if text.hasPrefix("container:") {
                 throw .invalid("--network: invalid container format container:<name|id>")
             }
-            throw .notSupported("--network \(text): use none, host or container:NAME")
+            return nil
         }
     }
+
+    /// What a container is connected to when nobody says.
+    public static func defaultNetwork(isRootless: Bool) -> String { "none" }
 
     public static func pid(_ text: String) throws(EngineError) -> NamespaceMode { try mode(text, "--pid") }
     public static func uts(_ text: String) throws(EngineError) -> NamespaceMode { try mode(text, "--uts") }

@@ -10,8 +10,9 @@ extension Engine {
     /// - Throws: Docker's sentences; `.conflict` for a name or subnet that is taken.
     public func createNetwork(_ request: NetworkRequest) throws(EngineError) -> NetworkDefinition {
         var definition = try request.definition(id: ContainerNames.identifier())
-        let pools = try Configuration.load().pools
-        try insert(&definition, pools)
+        // The first network of all, so that it has the addresses people know.
+        _ = try defaultBridge()
+        try insert(&definition, try Configuration.load().pools)
         return definition
     }
 

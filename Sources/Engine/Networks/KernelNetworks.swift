@@ -11,6 +11,14 @@ struct KernelNetworks {
     /// Takes a network's devices and rules away; nothing where there are none.
     var remove: (_ network: NetworkDefinition, _ device: String) -> Void = { _, _ in }
 
+    /// Where the kernel, and so everybody, takes ports from that nobody named (ip(7)).
+    static func ephemeralPorts() -> ClosedRange<UInt16> {
+        let text = (try? FD.cwd.readText("/proc/sys/net/ipv4/ip_local_port_range", limit: 64)) ?? ""
+        let numbers = text.split(whereSeparator: { $0 == "\t" || $0 == " " || $0 == "\n" }).compactMap { UInt16($0) }
+        guard numbers.count == 2, numbers[0] > 0, numbers[0] <= numbers[1] else { return 32768...60999 }
+        return numbers[0]...numbers[1]
+    }
+
     /// rtnetlink(7): RTM_GETROUTE, all tables.
     private static func hostRoutes() throws(SystemError) -> [IPPrefix] {
         var socket = try NetlinkSocket()
