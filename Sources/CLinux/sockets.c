@@ -2,6 +2,7 @@
 #include "CLinux.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -96,6 +97,10 @@ int cl_peercred(int fd, int *pid, uint32_t *uid, uint32_t *gid) {
     return 0;
 }
 int cl_shutdown(int fd, int how) { RESULT(shutdown(fd, how)); }
+int cl_attach_filter(int fd, const void *instructions, unsigned short count) {
+    struct sock_fprog program = {count, (struct sock_filter *)instructions};
+    RESULT(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));
+}
 
 int cl_tiocgptpeer(int master, int flags) { RESULT(ioctl(master, TIOCGPTPEER, flags | O_CLOEXEC)); }
 int cl_unlockpt(int master) {

@@ -54,16 +54,22 @@ public struct SystemError: Error, Sendable, CustomStringConvertible {
     public let errno: Errno
     public let operation: String
     public let object: String?
+    /// The kernel's own words about it, where it has some (netlink).
+    public let detail: String?
 
-    public init(_ errno: Errno, _ operation: String, _ object: String? = nil) {
+    public init(_ errno: Errno, _ operation: String, _ object: String? = nil, detail: String? = nil) {
         self.errno = errno
         self.operation = operation
         self.object = object
+        self.detail = detail
     }
 
+    /// The reason alone: `file exists`, `invalid argument (unknown device type)`.
+    public var cause: String { detail.map { "\(errno.description) (\($0))" } ?? errno.description }
+
     public var description: String {
-        if let object { return "\(operation) \"\(object)\": \(errno.description)" }
-        return "\(operation): \(errno.description)"
+        if let object { return "\(operation) \"\(object)\": \(cause)" }
+        return "\(operation): \(cause)"
     }
 }
 

@@ -25,7 +25,7 @@ public struct NetworkError: Error, Sendable, CustomStringConvertible {
     }
 
     public init(_ error: SystemError) {
-        self.init(.system, error.operation, error.object ?? "", cause: error.errno.description)
+        self.init(.system, error.operation, error.object ?? "", cause: error.cause)
     }
 
     public var description: String {

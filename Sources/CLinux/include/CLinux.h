@@ -165,6 +165,8 @@ long cl_sendmsg_fds(int fd, const void *data, size_t size, const int *fds, int n
 long cl_recvmsg_fds(int fd, void *data, size_t size, int *fds, int *nfds, int *truncated, int flags);
 int cl_peercred(int fd, int *pid, uint32_t *uid, uint32_t *gid);
 int cl_shutdown(int fd, int how);
+/* SO_ATTACH_FILTER; instructions are `struct sock_filter` words. */
+int cl_attach_filter(int fd, const void *instructions, unsigned short count);
 
 /* terminals */
 int cl_tiocgptpeer(int master, int flags);

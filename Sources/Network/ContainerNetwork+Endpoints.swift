@@ -1,0 +1,173 @@
+import Control
+import Glibc
+import Linux
+
+extension ContainerNetwork {
+    /// Makes the devices of endpoints, with addresses, up, and ready to carry packets.
+    func connect(_ endpoints: [EndpointPlan]) throws(NetworkError) {
+        if endpoints.isEmpty { return }
+        guard let namespace else { return }
+        let host = try host()
+        var ends = RouteBatch()
+        for endpoint in endpoints {
+            let (mac, _) = try Self.addresses(of: endpoint)
+            ends.addPair(
+                near: endpoint.hostInterface, master: try host.index(of: endpoint.bridge), far: endpoint.interface, mac: mac,
+                namespace: namespace.fd, mtu: endpoint.bridge.mtu)
+            // Where bridges call the IP firewall, a connection to the container's own published port turns round in the bridge.
+            let reflects = Sysctl.read("net/bridge/bridge-nf-call-iptables") == "1"
+            ends.setPort(endpoint.hostInterface, isIsolated: !endpoint.bridge.connectsContainers, reflects: reflects)
+            ends.setConfiguration(endpoint.hostInterface, ipv4: [], linkLocal: false)
+        }
+        let prepared = ends
+        try networkError { () throws(SystemError) in
+            do throws(SystemError) {
+                try host.route.send(prepared)
+            } catch {
+                guard error.errno == .exists else { throw error }
+                // The end of a container before us: its supervisor was killed, or the kernel is still clearing its namespace away.
+                for endpoint in endpoints { try host.removeLink(endpoint.hostInterface) }
+                try host.route.send(prepared)
+            }
+        }
+        try setUpInside(endpoints)
+        try networkError { () throws(SystemError) in
+            for endpoint in endpoints { try awaitForwarding(endpoint, host) }
+        }
+    }
+
+    /// Addresses before `up`, so that the kernel tells the neighbours about them at once (arp_notify): an address may have been another
+    /// container's a moment ago.
+    private func setUpInside(_ endpoints: [EndpointPlan]) throws(NetworkError) {
+        var addresses: [[IPPrefix]] = []
+        for endpoint in endpoints { addresses.append(try Self.addresses(of: endpoint).prefixes) }
+        try networkError { () throws(SystemError) in
+            try inside { (route) throws(SystemError) in
+                var batch = RouteBatch()
+                batch.raise("lo")
+                for (endpoint, prefixes) in zip(endpoints, addresses) {
+                    guard let link = try route.link(endpoint.interface) else {
+                        throw SystemError(.noDevice, "find network device", endpoint.interface)
+                    }
+                    let hasIPv6 = prefixes.contains(where: \.isIPv6)
+                    // No advertisement of a neighbour may give the container a default route (CVE-2020-13401).
+                    let directory = "net/ipv6/conf/\(endpoint.interface)"
+                    try Sysctl.set(hasIPv6 ? "\(directory)/accept_ra" : "\(directory)/disable_ipv6", hasIPv6 ? "0" : "1")
+                    batch.setConfiguration(endpoint.interface, ipv4: [(22 /* IPV4_DEVCONF_ARP_NOTIFY */, 1)], linkLocal: false)
+                    for prefix in prefixes { batch.addAddress(prefix, index: link.index, device: endpoint.interface) }
+                    batch.raise(endpoint.interface)
+                }
+                try route.send(batch)
+            }
+        }
+    }
+
+    /// The first endpoint with a gateway of a family has that family's default route.
+    func setDefaultRoutes(_ endpoints: [EndpointPlan]) throws(NetworkError) {
+        var routes: [(endpoint: EndpointPlan, gateway: IPAddress)] = []
+        for endpoint in endpoints {
+            for text in endpoint.gateways {
+                guard let gateway = IPAddress(text) else {
+                    throw NetworkError(.invalid, "add default route by", endpoint.interface, cause: "\"\(text)\" is no address")
+                }
+                if !routes.contains(where: { $0.gateway.isIPv6 == gateway.isIPv6 }) { routes.append((endpoint, gateway)) }
+            }
+        }
+        if routes.isEmpty { return }
+        try networkError { () throws(SystemError) in
+            try inside { (route) throws(SystemError) in
+                var batch = RouteBatch()
+                for (endpoint, gateway) in routes {
+                    guard let link = try route.link(endpoint.interface) else { continue }
+                    batch.addRoute(gateway: gateway, isIPv6: gateway.isIPv6, index: link.index, device: endpoint.interface)
+                }
+                try route.send(batch)
+            }
+        }
+    }
+
+    /// A bridge forwards to a new port, and its own device sends, only after the kernel has noticed the carrier, which it does a little later;
+    /// until then packets are lost, and a lost ARP request costs a second. Asking for a device makes it look (Linux 6.8).
+    private func awaitForwarding(_ endpoint: EndpointPlan, _ host: HostNetwork) throws(SystemError) {
+        for _ in 0..<200 {
+            let bridge = try host.route.link(endpoint.bridge.device)
+            let end = try host.route.link(endpoint.hostInterface)
+            guard let bridge, let end else { throw SystemError(.noDevice, "find network device", endpoint.hostInterface) }
+            if end.portState == 3 /* BR_STATE_FORWARDING */, bridge.operationalState == 6 || bridge.operationalState == 0 { return }
+            usleep(500)
+        }
+    }
+
+    private static func addresses(of endpoint: EndpointPlan) throws(NetworkError) -> (mac: MACAddress, prefixes: [IPPrefix]) {
+        for name in [endpoint.interface, endpoint.hostInterface] where !Link.isName(name) {
+            throw NetworkError(.invalid, "make network device", name, cause: "a device's name has 1 to 15 letters, digits and signs")
+        }
+        guard let mac = MACAddress(endpoint.mac) else {
+            throw NetworkError(.invalid, "make network device", endpoint.interface, cause: "\"\(endpoint.mac)\" is no MAC address")
+        }
+        var prefixes: [IPPrefix] = []
+        for text in endpoint.addresses {
+            guard let prefix = IPPrefix(text) else {
+                throw NetworkError(.invalid, "make network device", endpoint.interface, cause: "\"\(text)\" is no ADDRESS/LENGTH")
+            }
+            prefixes.append(prefix)
+        }
+        // The kernel would make the same one and spend a second on looking for duplicates.
+        if prefixes.contains(where: \.isIPv6), let linkLocal = mac.linkLocal { prefixes.append(linkLocal) }
+        return (mac, prefixes)
+    }
+}
+
+extension MACAddress {
+    /// `fe80::` with the interface identifier of RFC 4291, appendix A.
+    fileprivate var linkLocal: IPPrefix? {
+        let identifier = [bytes[0] ^ 2, bytes[1], bytes[2], 0xff, 0xfe, bytes[3], bytes[4], bytes[5]]
+        return IPAddress(bytes: [0xfe, 0x80, 0, 0, 0, 0, 0, 0] + identifier).flatMap { IPPrefix($0, length: 64) }
+    }
+}
+
+/// What has to be done to get from one plan to another.
+struct PlanDifference {
+    /// Also those that stay under their name with other content: they are made anew.
+    let addedEndpoints: [EndpointPlan]
+    let removedEndpoints: [EndpointPlan]
+    /// As they were.
+    let replacedEndpoints: [EndpointPlan]
+    let addedPorts: Set<PortBindings.Key>
+    let removedPorts: Set<PortBindings.Key>
+    private(set) var addedElements: [FirewallSet: [FirewallElement]] = [:]
+    private(set) var removedElements: [FirewallSet: [FirewallElement]] = [:]
+
+    init(from old: NetworkPlan, to new: NetworkPlan, id: String) throws(NetworkError) {
+        // Names are the resolver's business.
+        func device(_ endpoint: EndpointPlan) -> EndpointPlan {
+            var endpoint = endpoint
+            endpoint.names = []
+            endpoint.gateways = []
+            return endpoint
+        }
+        let before = Set(old.endpoints.map(device))
+        let names = Set(new.endpoints.map(\.hostInterface))
+        let after = Set(new.endpoints.map(device))
+        addedEndpoints = new.endpoints.filter { !before.contains(device($0)) }
+        removedEndpoints = old.endpoints.filter { !names.contains($0.hostInterface) }
+        replacedEndpoints = old.endpoints.filter { names.contains($0.hostInterface) && !after.contains(device($0)) }
+        let oldPorts = try PortBindings.keys(old.ports)
+        let newPorts = try PortBindings.keys(new.ports)
+        addedPorts = newPorts.subtracting(oldPorts)
+        removedPorts = oldPorts.subtracting(newPorts)
+        let oldElements = try PortElements.make(old.ports, id: id)
+        let newElements = try PortElements.make(new.ports, id: id)
+        for (set, elements) in newElements {
+            let known = Set(oldElements[set] ?? [])
+            let added = elements.filter { !known.contains($0) }
+            if !added.isEmpty { addedElements[set] = added }
+        }
+        for (set, elements) in oldElements {
+            // One with another value is replaced, not removed.
+            let keys = Set((newElements[set] ?? []).map(\.key))
+            let removed = elements.filter { !keys.contains($0.key) }
+            if !removed.isEmpty { removedElements[set] = removed }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+import Control
+import Linux
+
+/// The part of networks that all containers share: bridges and the firewall's table, in the network namespace in which this was made.
+///
+/// Whoever needs a bridge first makes it; nothing has to be running for it. One thread only.
+public final class HostNetwork {
+    let route: RouteSocket
+    let firewall: FirewallSocket
+    private let run: String
+
+    /// Opens sockets in the network namespace of the calling thread.
+    /// - Parameter run: the engine's run directory, for `networks/lock` in it.
+    public init(run: String) throws(NetworkError) {
+        self.run = run
+        route = try networkError { () throws(SystemError) in try RouteSocket() }
+        firewall = try networkError { () throws(SystemError) in try FirewallSocket() }
+    }
+
+    /// Makes a network's bridge and its firewall elements, and the table itself, unless they stand.
+    ///
+    /// Idempotent. Two look-ups when everything stands; otherwise under `networks/lock`.
+    /// - Throws: `.inUse` when another kind of device has the name.
+    public func ensure(_ bridge: BridgePlan) throws(NetworkError) { _ = try index(of: bridge) }
+
+    /// As ``ensure(_:)``; returns the bridge's index.
+    func index(of bridge: BridgePlan) throws(NetworkError) -> UInt32 {
+        let elements = try BridgeElements(bridge)
+        return try networkError { () throws(SystemError) -> Result<UInt32, NetworkError> in
+            if let link = try standing(bridge, elements) { return .success(link.index) }
+            return try locked { () throws(SystemError) -> Result<UInt32, NetworkError> in
+                // Somebody else may have made it while we waited.
+                if let link = try standing(bridge, elements) { return .success(link.index) }
+                return try make(bridge, elements)
+            }
+        }.get()
+    }
+
+    private func standing(_ bridge: BridgePlan, _ elements: BridgeElements) throws(SystemError) -> Link? {
+        guard try firewall.stands([(bridge.device, elements.mark)]), let link = try route.link(bridge.device), link.isUp,
+            link.kind == "bridge"
+        else { return nil }
+        return link
+    }
+
+    private func make(_ bridge: BridgePlan, _ elements: BridgeElements) throws(SystemError) -> Result<UInt32, NetworkError> {
+        // The firewall comes first: a bridge that is up is guarded.
+        try firewall.writeRuleset()
+        try write(elements)
+        try forward(bridge)
+        var link = try route.link(bridge.device)
+        if let link, link.kind != "bridge" {
+            let owner = link.kind.isEmpty ? "a network device" : "a network device of kind \(link.kind)"
+            return .failure(NetworkError(.inUse, "make bridge", bridge.device, cause: "\(owner) has this name"))
+        }
+        if link == nil {
+            var batch = RouteBatch()
+            batch.addBridge(bridge.device, mac: elements.mac, mtu: bridge.mtu)
+            try route.send(batch)
+            link = try route.link(bridge.device)
+        }
+        guard let link else { throw SystemError(.noDevice, "make bridge", bridge.device) }
+        try setUp(bridge, link, elements)
+        return .success(link.index)
+    }
+
+    /// Addresses first and `up` last: a bridge that is up is complete.
+    private func setUp(_ bridge: BridgePlan, _ link: Link, _ elements: BridgeElements) throws(SystemError) {
+        var batch = RouteBatch()
+        if bridge.mtu != 0, link.mtu != bridge.mtu { batch.setMTU(bridge.device, bridge.mtu) }
+        // The host's 127.0.0.1 shall reach containers: Documentation/networking/ip-sysctl.rst, route_localnet.
+        batch.setConfiguration(bridge.device, ipv4: [(26 /* IPV4_DEVCONF_ROUTE_LOCALNET */, 1)], linkLocal: false)
+        let present = try route.addresses(of: link.index)
+        for prefix in present where !elements.addresses.contains(prefix) {
+            batch.removeAddress(prefix, index: link.index, device: bridge.device)
+        }
+        for prefix in elements.addresses where !present.contains(prefix) {
+            batch.addAddress(prefix, index: link.index, device: bridge.device)
+        }
+        batch.raise(bridge.device)
+        try route.send(batch)
+        guard elements.addresses.contains(where: \.isIPv6), let loopback = IPAddress("::1") else { return }
+        // The host's ::1 shall reach published ports too. There is no route_localnet for IPv6; what keeps the answers out is that the
+        // kernel looks for ::1 only among the routes of the device they come by. Packets that say ::1 on the wire are dropped before.
+        var local = RouteBatch()
+        local.addLocalRoute(to: loopback, index: link.index, device: bridge.device)
+        try? route.send(local)
+    }
+
+    private func write(_ elements: BridgeElements) throws(SystemError) {
+        var removals: [FirewallSet: [FirewallElement]] = [:]
+        for set in BridgeElements.sets {
+            let wanted = Set(elements.elements[set] ?? [])
+            removals[set] = try firewall.elements(of: set, where: elements.isOurs).filter { !wanted.contains($0) }
+        }
+        try firewall.change(remove: removals, add: elements.elements)
+    }
+
+    private func forward(_ bridge: BridgePlan) throws(SystemError) {
+        if bridge.isInternal { return }
+        let families = bridge.subnets.compactMap { IPPrefix($0)?.isIPv6 }
+        if families.contains(false) { try Sysctl.set("net/ipv4/ip_forward", "1") }
+        guard families.contains(true), Sysctl.read("net/ipv6/conf/all/forwarding") == "0" else { return }
+        // A host that forwards takes no routers' advertisements any more, and with them loses its default route, unless told to.
+        if let directory = try? FD.cwd.open("/proc/sys/net/ipv6/conf", [.readOnly, .directory]) {
+            for (name, _) in try directoryEntries(directory.fd) where Sysctl.read("net/ipv6/conf/\(name)/accept_ra") == "1" {
+                try Sysctl.set("net/ipv6/conf/\(name)/accept_ra", "2")
+            }
+        }
+        try Sysctl.set("net/ipv6/conf/all/forwarding", "1")
+    }
+
+    /// Removes a network's bridge and its firewall elements; what is gone already is no error. No container may be on it any more.
+    public func remove(bridge: BridgePlan) throws(NetworkError) {
+        let elements = try BridgeElements(bridge)
+        try networkError { () throws(SystemError) in
+            try locked { () throws(SystemError) in
+                // The bridge goes first: while it stands it is guarded.
+                if let link = try route.link(bridge.device), link.kind == "bridge" { try removeLink(bridge.device) }
+                try firewall.remove(from: BridgeElements.sets, where: elements.isOurs)
+            }
+        }
+    }
+
+    /// What a killed supervisor left of a container: its ends on the host and its ports' elements. Tolerant of everything being gone.
+    /// - Parameter id: the container's.
+    public func forget(_ plan: NetworkPlan, id: String) throws(NetworkError) {
+        try networkError { () throws(SystemError) in
+            try firewall.remove(from: PortElements.sets, where: PortElements.isOf(id))
+            for endpoint in plan.endpoints where try route.link(endpoint.hostInterface)?.kind == "veth" {
+                try removeLink(endpoint.hostInterface)
+            }
+        }
+    }
+
+    /// Writes the table again where its rules are missing; elements are their owners' business.
+    func repairRuleset() throws(SystemError) {
+        if try firewall.isWhole() { return }
+        try locked { () throws(SystemError) in try firewall.writeRuleset() }
+    }
+
+    /// Destinations of all of the host's routes: a new subnet must overlap none of them.
+    public func routes() throws(NetworkError) -> [IPPrefix] {
+        try networkError { () throws(SystemError) in try route.prefixesInUse() }
+    }
+
+    /// Whether a network device has this name.
+    public func deviceExists(_ name: String) throws(NetworkError) -> Bool {
+        try networkError { () throws(SystemError) in try route.link(name) != nil }
+    }
+
+    func removeLink(_ name: String) throws(SystemError) {
+        var batch = RouteBatch()
+        batch.removeLink(name)
+        do throws(SystemError) {
+            try route.send(batch)
+        } catch {
+            if error.errno != .noDevice { throw error }
+        }
+    }
+
+    /// Holds `networks/lock` meanwhile.
+    private func locked<T>(_ body: () throws(SystemError) -> T) throws(SystemError) -> T {
+        try FD.cwd.makeDirectories("\(run)/networks", mode: 0o700)
+        let file = try FD.cwd.open("\(run)/networks/lock", [.readWrite, .create, .noFollow], mode: 0o600)
+        try file.fd.lock(.exclusive)
+        let result = try body()
+        try file.fd.unlock()
+        return result
+    }
+}
+
+/// Turns the kernel's errors into a network's.
+func networkError<T: ~Copyable>(_ body: () throws(SystemError) -> T) throws(NetworkError) -> T {
+    do throws(SystemError) { return try body() } catch { throw NetworkError(error) }
+}
