@@ -124,7 +124,8 @@ let package = Package(
         tests("CommandLine", ["Control", "JSON", "Flags", "Engine"]),
         // The bodies of Fuzz/, over mutations of their seeds.
         .testTarget(
-            name: "FuzzTests", dependencies: ["CLinux", "Linux", "JSON", "OCI", "Archive", "Control", "Store", "Registry", "CommandLine"],
+            name: "FuzzTests",
+            dependencies: ["CLinux", "Linux", "JSON", "OCI", "Archive", "Control", "Network", "Store", "Registry", "CommandLine"],
             exclude: ["Seeds"], swiftSettings: strict),
         .testTarget(name: "FloorTests", dependencies: ["Linux"], swiftSettings: strict),
     ],

@@ -2,6 +2,7 @@ import Archive
 import Control
 import JSON
 import Linux
+import Network
 import OCI
 
 @testable import CommandLine
@@ -40,6 +41,8 @@ enum FuzzTarget: String, CaseIterable {
     case template
     /// What supervisors and commands leave for each other: exit record, supervise.json, messages.
     case control
+    /// Questions and answers of DNS, from containers and from upstreams.
+    case names
 
     /// - Parameter place: of the process; the bodies leave nothing in it.
     func run(_ bytes: [UInt8], in place: FuzzPlace) throws(FuzzFailure) {
@@ -58,6 +61,7 @@ enum FuzzTarget: String, CaseIterable {
         case .answers: FuzzTarget.answers(bytes)
         case .template: FuzzTarget.template(String(decoding: bytes, as: UTF8.self))
         case .control: try FuzzTarget.control(bytes)
+        case .names: try NameProperties.check(bytes)
         }
     }
 
