@@ -1,0 +1,236 @@
+import CLinux
+import Glibc
+import Linux
+
+/// The names of one network, as the supervisors of its containers have written them. One thread.
+///
+/// An index in memory says which files may have a name; the file is read, and its lock asked for, when the question comes.
+/// So an answer is as true as the kernel: a container whose supervisor was killed a moment ago is not in it.
+public final class NameDirectory {
+    public struct Found: Sendable, Hashable {
+        /// A live container has the name, with or without an address of the kind.
+        public var exists = false
+        public var addresses: [[UInt8]] = []
+    }
+
+    public let path: String
+    private var folder: SharedFD?
+    /// Numbers of inodes are not used again: tmpfs counts them up. Elsewhere a removed file's number is the next one's.
+    private var countsInodes = false
+    private var index = NameIndex()
+    /// The directory's time of change when it was read, and whether a change since must have given it another.
+    private var stamp: Int64 = -1
+    private var isSettled = false
+    /// Monotonic time of the last reading, and what it took.
+    private var read: Int64 = 0
+    private var cost: Int64 = 0
+    /// For files; empty until the first question.
+    private var scratch: [UInt8] = []
+    private var rotation: UInt32 = 0
+
+    /// - Parameter path: `RUN/networks/NETWORK`; need not exist yet.
+    public init(path: String) { self.path = path }
+
+    /// Gives all memory and the descriptor back; the next question starts anew.
+    public func forget() {
+        folder = nil
+        index = NameIndex()
+        scratch = []
+        stamp = -1
+        isSettled = false
+    }
+
+    /// The addresses of the containers that have a name, or a name qualified by the network's (`web.front`).
+    ///
+    /// Each question begins with another of them.
+    /// - Parameters:
+    ///   - name: in small letters, without a last dot.
+    ///   - length: 4 or 16, of the addresses.
+    ///   - limit: of addresses.
+    public func find(_ name: [UInt8], length: Int, limit: Int) -> Found {
+        var isFresh = refresh(needed: false)
+        var found = look(name, length, limit)
+        // Unknown, but the directory may have changed within the last milliseconds.
+        if !found.exists, !isFresh {
+            isFresh = refresh(needed: true)
+            if isFresh { found = look(name, length, limit) }
+        }
+        return found
+    }
+
+    /// The names of an address: `web.front`. First the one that is the container's own.
+    public func names(of address: [UInt8]) -> [DNSName] {
+        _ = refresh(needed: true)
+        var names: [DNSName] = []
+        for place in index.candidates(NameIndex.Hash.address(address)) where names.count < 16 {
+            guard let count = readLive(place) else { continue }
+            let entry = NameEntry.parse(Array(scratch[..<count]))
+            guard entry.addresses.contains(where: { $0.bytes == address }), let first = entry.names.first else { continue }
+            if let name = DNSName("\(first).\(entry.network)") { names.append(name) }
+        }
+        return names
+    }
+
+    /// All live containers of the network.
+    public func entries() -> [NameEntry] {
+        _ = refresh(needed: true)
+        return index.entries.indices.compactMap { place in
+            readLive(place).map { NameEntry.parse(Array(scratch[..<$0])) }
+        }
+    }
+
+    // MARK: Looking
+
+    private func look(_ name: [UInt8], _ length: Int, _ limit: Int) -> Found {
+        var found = Found()
+        collect(name[...], network: nil, hash: NameIndex.Hash.name(name), length, limit, &found)
+        if found.exists { return found }
+        // `web.front`: each dot may be the one before the network's name.
+        var hash = NameIndex.Hash()
+        for (position, byte) in name.enumerated() {
+            if byte == UInt8(ascii: "."), position > 0, position + 1 < name.count {
+                collect(name[..<position], network: name[(position + 1)...], hash: hash.value, length, limit, &found)
+                if found.exists { break }
+            }
+            hash.add(byte)
+        }
+        return found
+    }
+
+    private func collect(
+        _ name: ArraySlice<UInt8>, network: ArraySlice<UInt8>?, hash: UInt32, _ length: Int, _ limit: Int, _ found: inout Found
+    ) {
+        let places = index.candidates(hash)
+        guard !places.isEmpty else { return }
+        rotation &+= 1
+        let first = places.count > 1 ? Int(rotation) % places.count : 0
+        for step in places.indices where found.addresses.count < limit {
+            guard let count = readLive(places[(first + step) % places.count]) else { continue }
+            var hasName = false
+            var isNetwork = network == nil
+            var addresses: [[UInt8]] = []
+            NameEntry.scan(scratch, count: count) { word, value in
+                switch word {
+                case .name: if !hasName { hasName = NameDirectory.isSame(value, name) }
+                case .network: if let network { isNetwork = NameDirectory.isSame(value, network) }
+                case .address:
+                    // Told by its look which family it has: the other is not parsed.
+                    if value.contains(UInt8(ascii: ":")) == (length == 16),
+                        let address = IPAddress(String(decoding: value, as: UTF8.self)), address.bytes.count == length
+                    {
+                        addresses.append(address.bytes)
+                    }
+                }
+            }
+            guard hasName, isNetwork else { continue }
+            found.exists = true
+            found.addresses += addresses.prefix(limit - found.addresses.count)
+        }
+    }
+
+    /// - Parameter other: in small letters.
+    private static func isSame(_ value: ArraySlice<UInt8>, _ other: ArraySlice<UInt8>) -> Bool {
+        value.count == other.count && zip(value, other).allSatisfy { DNSName.fold($0) == $1 }
+    }
+
+    /// Reads the file of an entry into `scratch`.
+    /// - Returns: its length; nil when it is gone, cannot be read, or nobody holds its lock.
+    private func readLive(_ place: Int) -> Int? {
+        guard let folder, place < index.entries.count else { return nil }
+        let name = index.entries[place].id.fileName
+        guard let file = try? folder.fd.open(named: name, [.readOnly, .noFollow, .nonBlocking]) else { return nil }
+        guard (try? file.fd.isLocked(against: .shared)) == true else {
+            _ = NameRegistration.removeDead(String(decoding: name.dropLast(), as: UTF8.self), in: folder.fd)
+            return nil
+        }
+        return read(file.fd)
+    }
+
+    private func read(_ file: FD) -> Int? {
+        if scratch.isEmpty { scratch = [UInt8](repeating: 0, count: 1024) }
+        while true {
+            let count = scratch.withUnsafeMutableBytes { cl_pread(file.rawValue, $0.baseAddress, $0.count, 0) }
+            guard count >= 0 else { return nil }
+            if count < scratch.count { return count }
+            guard scratch.count < NameEntry.sizeLimit else { return nil }
+            scratch = [UInt8](repeating: 0, count: scratch.count * 4)
+        }
+    }
+
+    // MARK: The index
+
+    /// Nanoseconds for which a name that is known may be answered from the index while the directory changes all the time; at
+    /// least nine times what the last reading took, so that not more than a tenth of the time goes into it.
+    private static let patience: Int64 = 10_000_000
+    /// Nanoseconds after which a change surely gives another time: a tick of the slowest kernel's clock, and a margin.
+    private static let granularity: Int64 = 20_000_000
+
+    /// Reads the directory if it has changed.
+    ///
+    /// - Parameter needed: even if that was done a moment ago.
+    /// - Returns: whether the index is what the directory has now.
+    private func refresh(needed: Bool) -> Bool {
+        guard let folder = openFolder(), let info = try? folder.fd.status() else {
+            index = NameIndex()
+            return true
+        }
+        let changed = Int64(info.st_mtim.tv_sec) &* 1_000_000_000 &+ Int64(info.st_mtim.tv_nsec)
+        if isSettled, changed == stamp { return true }
+        let now = monotonicNanoseconds()
+        if !needed, now &- read < max(NameDirectory.patience, 9 * cost), stamp >= 0 { return false }
+        // Before the reading: what changes during it is seen again.
+        let wall = wallClockNanoseconds()
+        list(folder.fd)
+        read = monotonicNanoseconds()
+        cost = read &- now
+        stamp = changed
+        isSettled = wall &- changed > NameDirectory.granularity
+        return true
+    }
+
+    private func openFolder() -> SharedFD? {
+        if let folder {
+            if let info = try? folder.fd.status(), info.st_nlink > 0 { return folder }
+            // Removed; another may have its name.
+            forget()
+        }
+        guard let opened = try? FD.cwd.open(path, [.readOnly, .directory]) else { return nil }
+        var type: Int64 = 0
+        var rest: (Int64, Int64, Int64, Int64) = (0, 0, 0, 0)
+        countsInodes = cl_fstatfs(opened.raw, &type, &rest.0, &rest.1, &rest.2, &rest.3) == 0 && type == 0x0102_1994 /* tmpfs */
+        folder = SharedFD(opened)
+        return folder
+    }
+
+    /// A number that no other file of the name has: its inode's, and when that was made into what it is.
+    private func version(of id: ContainerID, in directory: FD) -> UInt64 {
+        guard let info = try? directory.status(named: id.fileName) else { return 0 }
+        let changed = Int64(info.st_ctim.tv_sec) &* 1_000_000_000 &+ Int64(info.st_ctim.tv_nsec)
+        return UInt64(info.st_ino) &* 0x9e37_79b9_7f4a_7c15 ^ UInt64(bitPattern: changed)
+    }
+
+    private func list(_ directory: FD) {
+        var files: [NameIndex.Entry] = []
+        files.reserveCapacity(index.entries.count + 8)
+        try? visitEntries(directory) { inode, name in
+            guard let id = ContainerID(name) else { return }
+            files.append(NameIndex.Entry(id: id, version: countsInodes ? inode : version(of: id, in: directory)))
+        }
+        index.update(files) { file in
+            guard let opened = try? directory.open(named: file.id.fileName, [.readOnly, .noFollow, .nonBlocking]),
+                let count = read(opened.fd)
+            else { return nil }
+            var hashes: [UInt32] = []
+            NameEntry.scan(scratch, count: count) { word, value in
+                var hash: UInt32?
+                switch word {
+                case .name: hash = NameIndex.Hash.name(value)
+                case .address: hash = IPAddress(String(decoding: value, as: UTF8.self)).map { NameIndex.Hash.address($0.bytes) }
+                case .network: break
+                }
+                if let hash, !hashes.contains(hash) { hashes.append(hash) }
+            }
+            return hashes
+        }
+    }
+}
