@@ -15,6 +15,8 @@ public struct IPAddress: Sendable, Hashable, Comparable, CustomStringConvertible
         self.bytes = bytes
     }
 
+    init(four: (UInt8, UInt8, UInt8, UInt8)) { bytes = [four.0, four.1, four.2, four.3] }
+
     /// Nil when the text is no address in its usual form; zones (`%eth0`) are none.
     ///
     /// C function: `inet_pton(3)`.

@@ -40,6 +40,8 @@ public struct Errno: RawRepresentable, Hashable, Sendable, CustomStringConvertib
     public static let notSupported = Errno(rawValue: EOPNOTSUPP)
     public static let connectionReset = Errno(rawValue: ECONNRESET)
     public static let connectionRefused = Errno(rawValue: ECONNREFUSED)
+    public static let addressInUse = Errno(rawValue: EADDRINUSE)
+    public static let inProgress = Errno(rawValue: EINPROGRESS)
     public static let timedOut = Errno(rawValue: ETIMEDOUT)
     public static let stale = Errno(rawValue: ESTALE)
     public static let badDescriptor = Errno(rawValue: EBADF)

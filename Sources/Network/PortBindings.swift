@@ -82,7 +82,7 @@ struct PortBindings {
         if reusing { try socket.fd.setOption(1 /* SOL_SOCKET */, 2 /* SO_REUSEADDR */, 1) }
         // Datagrams that come while the firewall is flushed would fill its buffer.
         if key.transport == .udp { try socket.fd.attachFilter([bpfInstruction(0x06 /* BPF_RET */, 0)]) }
-        try socket.fd.bind(key.address, port: key.port)
+        try socket.fd.bind(to: InternetEndpoint(key.address, port: key.port))
         return socket
     }
 

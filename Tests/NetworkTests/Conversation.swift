@@ -14,7 +14,7 @@ struct Conversation {
             let address = IPAddress(address)!
             let socket = try makeInternetSocket(kind, isIPv6: address.isIPv6)
             try socket.fd.setOption(1, 2, 1)
-            try socket.fd.bind(address, port: port)
+            try socket.fd.bind(to: InternetEndpoint(address, port: port))
             if kind == .tcp { try check(cl_listen(socket.raw, 64), "listen") }
             return SharedFD(socket)
         }
@@ -27,7 +27,7 @@ struct Conversation {
         let client = SharedFD(try host.inside(namespace) { try makeInternetSocket(kind, isIPv6: address.isIPv6) })
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] { try setTimeout(client, option) }
         do {
-            try host.inside(namespace) { try client.fd.connect(address, port: port) }
+            try host.inside(namespace) { try client.fd.connect(to: InternetEndpoint(address, port: port)) }
             if kind == .tcp {
                 guard ready(server) else { return nil }
                 let accepted = OwnedFD(owning: try check(cl_accept4(server.raw, 0), "accept"))

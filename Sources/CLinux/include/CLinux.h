@@ -168,6 +168,23 @@ int cl_shutdown(int fd, int how);
 /* SO_ATTACH_FILTER; instructions are `struct sock_filter` words. */
 int cl_attach_filter(int fd, const void *instructions, unsigned short count);
 
+/* Internet sockets. Addresses in network order, the port in the host's. */
+struct cl_internet {
+    int family; /* AF_INET or AF_INET6 */
+    uint16_t port;
+    uint32_t scope;
+    uint8_t bytes[16];
+};
+int cl_internet_bind(int fd, const struct cl_internet *address);
+int cl_internet_connect(int fd, const struct cl_internet *address); /* NULL: gives address and port up again */
+int cl_internet_name(int fd, struct cl_internet *address);          /* getsockname(2) */
+long cl_internet_receive(int fd, void *data, size_t size, int flags, struct cl_internet *from);
+long cl_internet_send(int fd, const void *data, size_t size, int flags, const struct cl_internet *to); /* to: may be NULL */
+int cl_socket_option(int fd, int level, int name, int value);
+int cl_socket_error(int fd); /* SO_ERROR as -errno */
+int cl_timerfd_create(void); /* monotonic, not blocking */
+int cl_timerfd_set(int fd, int64_t nanoseconds); /* from now; 0: never */
+
 /* terminals */
 int cl_tiocgptpeer(int master, int flags);
 int cl_unlockpt(int master);

@@ -121,6 +121,9 @@ public struct DNSReply: Sendable, Hashable {
         return reply
     }
 
+    /// What stands at a message's begin, for one that was cut off.
+    public static func begin(_ bytes: [UInt8]) -> DNSReply? { begin(bytes, bytes.count)?.0 }
+
     /// The records of a message's answer section; none when the message is not whole.
     public static func answers(in bytes: [UInt8]) -> [DNSRecord] {
         guard read(bytes) != nil, let (_, counts, reader) = begin(bytes, bytes.count) else { return [] }

@@ -1,0 +1,91 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#define RESULT(call)                        \
+    do {                                    \
+        long r_;                            \
+        do {                                \
+            r_ = (long)(call);              \
+        } while (r_ < 0 && errno == EINTR); \
+        return r_ < 0 ? -errno : r_;        \
+    } while (0)
+
+union internet {
+    struct sockaddr any;
+    struct sockaddr_in four;
+    struct sockaddr_in6 six;
+};
+
+static socklen_t encode(union internet *a, const struct cl_internet *from) {
+    memset(a, 0, sizeof *a);
+    if (from->family == AF_INET6) {
+        a->six.sin6_family = AF_INET6, a->six.sin6_port = htons(from->port), a->six.sin6_scope_id = from->scope;
+        memcpy(&a->six.sin6_addr, from->bytes, 16);
+        return sizeof a->six;
+    }
+    a->four.sin_family = AF_INET, a->four.sin_port = htons(from->port);
+    memcpy(&a->four.sin_addr, from->bytes, 4);
+    return sizeof a->four;
+}
+
+static void decode(struct cl_internet *to, const union internet *a) {
+    memset(to, 0, sizeof *to);
+    to->family = a->any.sa_family;
+    if (to->family == AF_INET6) {
+        to->port = ntohs(a->six.sin6_port), to->scope = a->six.sin6_scope_id;
+        memcpy(to->bytes, &a->six.sin6_addr, 16);
+    } else if (to->family == AF_INET) {
+        to->port = ntohs(a->four.sin_port);
+        memcpy(to->bytes, &a->four.sin_addr, 4);
+    }
+}
+
+int cl_internet_bind(int fd, const struct cl_internet *address) {
+    union internet a;
+    socklen_t size = encode(&a, address);
+    RESULT(bind(fd, &a.any, size));
+}
+int cl_internet_connect(int fd, const struct cl_internet *address) {
+    union internet a = {.any.sa_family = AF_UNSPEC};
+    socklen_t size = address ? encode(&a, address) : sizeof a.any;
+    /* A connect that a signal interrupts goes on: it is not called again. */
+    return connect(fd, &a.any, size) < 0 ? -errno : 0;
+}
+int cl_internet_name(int fd, struct cl_internet *address) {
+    union internet a;
+    socklen_t size = sizeof a;
+    if (getsockname(fd, &a.any, &size) < 0) return -errno;
+    decode(address, &a);
+    return 0;
+}
+long cl_internet_receive(int fd, void *data, size_t size, int flags, struct cl_internet *from) {
+    union internet a = {.any.sa_family = AF_UNSPEC};
+    socklen_t length = sizeof a;
+    long r;
+    do r = recvfrom(fd, data, size, flags, &a.any, &length);
+    while (r < 0 && errno == EINTR);
+    if (r < 0) return -errno;
+    if (from) decode(from, &a);
+    return r;
+}
+long cl_internet_send(int fd, const void *data, size_t size, int flags, const struct cl_internet *to) {
+    union internet a;
+    socklen_t length = to ? encode(&a, to) : 0;
+    RESULT(sendto(fd, data, size, flags | MSG_NOSIGNAL, to ? &a.any : NULL, length));
+}
+int cl_socket_option(int fd, int level, int name, int value) { RESULT(setsockopt(fd, level, name, &value, sizeof value)); }
+int cl_socket_error(int fd) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) return -errno;
+    return -error;
+}
+int cl_timerfd_create(void) { RESULT(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)); }
+int cl_timerfd_set(int fd, int64_t nanoseconds) {
+    struct itimerspec t = {.it_value = {nanoseconds / 1000000000, nanoseconds % 1000000000}};
+    RESULT(timerfd_settime(fd, 0, &t, NULL));
+}

@@ -1,0 +1,109 @@
+import CLinux
+import Glibc
+import Linux
+import Network
+
+/// One question that is asked over TCP, because the answer was too long for a datagram and the client takes long ones.
+final class ResolverStream {
+    let socket: SharedFD
+    let question: ResolverQuestion
+    var token: EventLoop.Token?
+    private var output: [UInt8]
+    private var sent = 0
+    private var input: [UInt8] = []
+
+    init(_ socket: SharedFD, _ question: ResolverQuestion) {
+        self.socket = socket
+        self.question = question
+        let message = question.query.encoded(id: question.id)
+        output = [UInt8(message.count >> 8 & 0xff), UInt8(message.count & 0xff)] + message
+    }
+
+    enum Step {
+        case waiting, failed
+        case answered([UInt8])
+    }
+
+    /// Does what can be done now.
+    func advance(_ loop: EventLoop, _ buffer: inout [UInt8]) -> Step {
+        while sent < output.count {
+            let count = socket.fd.sendNow(output, from: sent)
+            if count == -Int(EAGAIN) || count == -Int(ENOTCONN) { return .waiting }
+            if count <= 0 { return .failed }
+            sent += count
+            if sent == output.count, let token { loop.change(token, .readable) }
+        }
+        while true {
+            let count = socket.fd.receiveStream(into: &buffer)
+            if count == -Int(EAGAIN) { return .waiting }
+            if count <= 0 { return .failed }
+            input += buffer[..<count]
+            guard input.count >= 2 else { continue }
+            let length = Int(input[0]) << 8 | Int(input[1])
+            if input.count >= 2 + length { return .answered(Array(input[2..<(2 + length)])) }
+        }
+    }
+
+    func end(_ loop: EventLoop) {
+        if let token { loop.remove(token) }
+        token = nil
+    }
+}
+
+extension Resolver {
+    /// Asks the upstream that was asked last once more, over TCP.
+    func askByStream(_ question: ResolverQuestion) {
+        guard streams.count < Limit.upstreamStreams, question.upstream < upstreams.count,
+            let stream = try? openStream(question, upstreams[question.upstream].endpoint)
+        else {
+            askNext(question)
+            return
+        }
+        streams.append(stream)
+        question.deadline = monotonicNanoseconds() &+ Limit.timeout
+        setTimer(within: Limit.timeout)
+    }
+
+    private func openStream(_ question: ResolverQuestion, _ endpoint: InternetEndpoint) throws(SystemError) -> ResolverStream {
+        let made: SharedFD
+        if plan.asksFromContainer, let namespace {
+            let sockets = try NamespaceSockets.make(in: namespace.fd) { () throws(SystemError) in
+                [SharedFD(try makeInternetSocket(.stream, isIPv6: endpoint.isIPv6))]
+            }
+            guard let first = sockets.first else { throw SystemError(.io, "make socket") }
+            made = first
+        } else {
+            made = SharedFD(try makeInternetSocket(.stream, isIPv6: endpoint.isIPv6))
+        }
+        do throws(SystemError) { try made.fd.connect(to: endpoint) } catch {
+            guard error.errno == .inProgress else { throw error }
+        }
+        let stream = ResolverStream(made, question)
+        stream.token = try loop.add(made.fd, .writable) { [unowned self, unowned stream] _ in advance(stream) }
+        return stream
+    }
+
+    private func advance(_ stream: ResolverStream) {
+        onActivity()
+        prepareBuffer()
+        let question = stream.question
+        switch stream.advance(loop, &buffer) {
+        case .waiting: break
+        case .failed:
+            drop(stream)
+            askNext(question)
+        case .answered(let message):
+            drop(stream)
+            guard let reply = DNSReply.read(message), reply.id == question.id, reply.isAbout(question.query) else {
+                askNext(question)
+                return
+            }
+            answer(question, reply: message, count: message.count)
+        }
+    }
+
+    func drop(_ stream: ResolverStream) {
+        stream.end(loop)
+        streams.removeAll { $0 === stream }
+    }
+}
