@@ -19,6 +19,8 @@ public enum ContainerFiles {
     public static func socket(run: String, id: String) -> String { "\(run)/containers/\(id)/\(socket)" }
     /// The state root of an external runtime for this container alone: `RUN/containers/ID/oci`.
     public static func externalState(run: String, id: String) -> String { runDirectory(run: run, id: id) + "/oci" }
+    /// `RUN/networks/NETWORK`: a file for each container that is connected, with its names.
+    public static func networkNames(run: String, network: String) -> String { "\(run)/networks/\(network)" }
     /// The runtime's state root: `RUN/runtime`.
     public static func runtimeRoot(run: String) -> String { run + "/runtime" }
 }

@@ -44,6 +44,9 @@ extension Supervisor {
     private func takeDown() {
         guard container != nil else { return }
         container = nil
+        // Before the runtime lets go of the namespaces: nobody is led to a container that is gone.
+        connections?.close()
+        connections = nil
         launcher.delete()
     }
 

@@ -19,6 +19,7 @@ extension Supervisor {
         output.releaseMemory()
         error.releaseMemory()
         log?.releaseMemory()
+        connections?.releaseMemory()
         loop.expectsRest = true
     }
 

@@ -2,6 +2,7 @@ import CLinux
 import Control
 import Glibc
 import Linux
+import Network
 
 /// What clients can ask.
 extension Supervisor {
@@ -123,9 +124,26 @@ extension Supervisor {
     /// Takes over what may change while a container runs.
     private func reload() throws(ControlError) {
         let fresh = try SupervisionConfig.load(from: directory.fd)
+        try changeNetwork(to: fresh.network)
         config.name = fresh.name
         config.stopSignal = fresh.stopSignal
         config.stopTimeoutSeconds = fresh.stopTimeoutSeconds
         setRestartPolicy(fresh.restart)
+    }
+
+    /// What has changed is carried out at once where the container is connected; otherwise by its next run.
+    private func changeNetwork(to plan: NetworkPlan?) throws(ControlError) {
+        guard plan != config.network else { return }
+        if let connections {
+            do throws(NetworkError) { try connections.change(to: plan ?? NetworkPlan()) } catch {
+                throw refusal(error.description)
+            }
+        } else if let plan, let container, stage == .created || stage == .running {
+            // It was started without any.
+            let made = ContainerConnections(plan, id: arguments.id, run: arguments.run, loop: loop) { [unowned self] in becomeIdleSoon() }
+            try ask { () throws(LaunchFailure) in try made.open(pid: container.pid) }
+            connections = made
+        }
+        config.network = plan
     }
 }

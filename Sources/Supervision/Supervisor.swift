@@ -42,6 +42,8 @@ package final class Supervisor {
     var starter: ControlClient?
     var listener: SharedFD?
     var container: LaunchedContainer?
+    /// Between the making of the container and its end; nil without networks of ours.
+    var connections: ContainerConnections?
     var terminalSize: (rows: UInt16, columns: UInt16)?
     var manuallyStopped = false
     /// Wait status of the first process once it has been reaped.
@@ -114,6 +116,7 @@ package final class Supervisor {
             let launched = try launcher.create(stdio)
             container = launched
             try adopt(launched)
+            try connect(launched)
         } catch {
             fail(error)
             return false
@@ -173,6 +176,13 @@ package final class Supervisor {
         } catch {
             throw LaunchFailure(error.description)
         }
+    }
+
+    private func connect(_ launched: LaunchedContainer) throws(LaunchFailure) {
+        guard let plan = config.network else { return }
+        let made = ContainerConnections(plan, id: arguments.id, run: arguments.run, loop: loop) { [unowned self] in becomeIdleSoon() }
+        try made.open(pid: launched.pid)
+        connections = made
     }
 
     /// Pipes for a run; our ends are watched from now on.

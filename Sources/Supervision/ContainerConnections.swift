@@ -1,0 +1,96 @@
+import Control
+import Linux
+import Network
+
+/// A container's networks while it runs: its end of the cables, its published ports, its names, its resolver.
+///
+/// Opened for each run between the making of the container and its start, closed after its end: no command has to be there
+/// for either. One thread, the supervisor's.
+final class ContainerConnections {
+    private let id: String
+    private let run: String
+    private let loop: EventLoop
+    private var plan: NetworkPlan
+    private let network: ContainerNetwork
+    private let resolver: Resolver?
+    /// By the network's directory of names.
+    private var registrations: [String: NameRegistration] = [:]
+    private var watch: EventLoop.Token?
+
+    /// - Parameter onActivity: called when the resolver is asked something.
+    init(_ plan: NetworkPlan, id: String, run: String, loop: EventLoop, onActivity: @escaping () -> Void) {
+        self.plan = plan
+        self.id = id
+        self.run = run
+        self.loop = loop
+        network = ContainerNetwork(plan, id: id, run: run)
+        resolver = plan.resolver.map { Resolver($0, loop: loop) }
+        resolver?.onActivity = onActivity
+    }
+
+    /// Connects a container that was made and not started. Nothing is left when this throws.
+    ///
+    /// - Parameter pid: its first process.
+    func open(pid: Int32) throws(LaunchFailure) {
+        do throws(NetworkError) {
+            let namespace: SharedFD
+            do throws(SystemError) { namespace = try openNamespace("net", of: pid) } catch { throw NetworkError(error) }
+            try network.attach(namespace: namespace)
+            do throws(SystemError) { try resolver?.open(namespace: namespace) } catch { throw NetworkError(error) }
+            // Last: who finds the name reaches the container. It has not started yet, and finds its own.
+            try register(plan)
+            if let file = network.watch {
+                watch = try? loop.add(file.fd, .readable) { [unowned self] _ in
+                    // What cannot be repaired now is told by nobody; the next change of the rules is another try.
+                    if network.rulesetChanged() { try? network.repair() }
+                }
+            }
+        } catch {
+            close()
+            throw LaunchFailure(error.description)
+        }
+    }
+
+    /// Disconnects; in this order nobody is led to what is gone.
+    func close() {
+        for registration in registrations.values { registration.withdraw() }
+        registrations = [:]
+        resolver?.close()
+        if let watch { loop.remove(watch) }
+        watch = nil
+        network.detach()
+    }
+
+    /// Carries out what is different in another plan, on the running container.
+    ///
+    /// - Throws: what was there before stays then.
+    func change(to next: NetworkPlan) throws(NetworkError) {
+        if next == plan { return }
+        try network.change(to: next)
+        if let names = next.resolver { resolver?.update(names) }
+        try register(next)
+        plan = next
+    }
+
+    private func register(_ next: NetworkPlan) throws(NetworkError) {
+        var entries: [String: NameEntry] = [:]
+        for endpoint in next.endpoints where !endpoint.names.isEmpty {
+            let addresses = endpoint.addresses.compactMap { IPPrefix($0)?.address }
+            let directory = ContainerFiles.networkNames(run: run, network: endpoint.bridge.networkID)
+            entries[directory] = NameEntry(network: endpoint.bridge.networkName, names: endpoint.names, addresses: addresses)
+        }
+        for (directory, registration) in registrations where entries[directory] == nil {
+            registration.withdraw()
+            registrations[directory] = nil
+        }
+        for (directory, entry) in entries {
+            if let known = registrations[directory] {
+                try known.replace(entry)
+            } else {
+                registrations[directory] = try NameRegistration(directory: directory, container: id, entry)
+            }
+        }
+    }
+
+    func releaseMemory() { resolver?.releaseMemory() }
+}

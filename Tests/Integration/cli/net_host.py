@@ -1,0 +1,139 @@
+"""Hosts that are network namespaces: berth in one of them, peers in others, with cables between. Nothing of the machine's own is touched."""
+
+import contextlib
+import json
+import os
+import subprocess
+
+import pytest
+from berth import Berth
+
+
+class Host:
+    """A network namespace, held by a process that ends with it."""
+
+    def __init__(self):
+        script = "ip link set lo up && echo ready && read wait"
+        self.holder = subprocess.Popen(
+            ["unshare", "-n", "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if self.holder.stdout.readline() != "ready\n":
+            raise RuntimeError(self.holder.stderr.read())
+
+    @property
+    def pid(self):
+        return self.holder.pid
+
+    def command(self, *words):
+        return ["nsenter", "-n", "-t", str(self.pid), *map(str, words)]
+
+    def run(self, *words, stdin=None, timeout=20):
+        done = subprocess.run(self.command(*words), input=stdin, capture_output=True, text=True, timeout=timeout)
+        assert done.returncode == 0, f"{' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def links(self):
+        return {link["ifname"] for link in json.loads(self.run("ip", "-j", "link"))}
+
+    def cable(self, other, name, *addresses):
+        """Connects to another host: `name` here and there, with these addresses (here, there) in pairs."""
+        self.run("ip", "link", "add", name, "type", "veth", "peer", "name", name, "netns", other.pid)
+        for host, index in ((self, 0), (other, 1)):
+            for address in addresses[index::2]:
+                host.run("ip", "address", "add", address, "dev", name, *(["nodad"] if ":" in address else []))
+            host.run("ip", "link", "set", name, "up")
+
+    @contextlib.contextmanager
+    def program(self, *words, **keywords):
+        """Runs a program here meanwhile; its first line says that it is ready."""
+        process = subprocess.Popen(self.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, **keywords)
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+    def close(self):
+        self.holder.communicate()
+
+
+class NetBerth(Berth):
+    """`berth` on a host of its own."""
+
+    def __init__(self, suite, who, programs):
+        super().__init__(suite, who, programs)
+        self.host = Host()
+
+    def popen(self, *args, wrap=(), **keywords):
+        before = ["nsenter", "-n", "-t", self.host.pid]
+        if not self.who.is_root:
+            before += ["setpriv", "--reuid", self.who.uid, "--regid", self.who.gid, "--clear-groups"]
+        who, self.who = self.who, self.suite.root
+        try:
+            # Entering needs root; the user comes after it.
+            environment = self.suite.environment(who) | {"BERTH_ROOT": str(self.root), "BERTH_RUN_ROOT": str(self.run_root)}
+            return super().popen(*args, wrap=[*before, *wrap], **keywords | {"env": environment | (keywords.get("env") or {})})
+        finally:
+            self.who = who
+
+    def close(self):
+        super().close()
+        self.host.close()
+
+
+# Answers on a port with who asked: `ADDRESS PORT` of the client.
+ECHO = """
+import socket, sys, threading
+family, kind, address, port = sys.argv[1:5]
+family = socket.AF_INET6 if family == "6" else socket.AF_INET
+server = socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
+server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+server.bind((address, int(port)))
+if kind == "tcp": server.listen(100)
+print("ready", flush=True)
+while True:
+    if kind == "udp":
+        data, client = server.recvfrom(2000)
+        server.sendto(f"{client[0]} {client[1]} ".encode() + data, client)
+    else:
+        connection, client = server.accept()
+        data = connection.recv(2000)
+        connection.sendall(f"{client[0]} {client[1]} ".encode() + data)
+        connection.close()
+"""
+
+# Says one word to a port; prints the answer, or `no TYPE` of what went wrong.
+ASK = """
+import socket, sys
+kind, address, port = sys.argv[1:4]
+family = socket.AF_INET6 if ":" in address else socket.AF_INET
+client = socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
+client.settimeout(float(sys.argv[4]) if len(sys.argv) > 4 else 3)
+try:
+    client.connect((address, int(port)))
+    client.send(b"hello")
+    print(client.recv(2000).decode())
+except OSError as error:
+    print("no", type(error).__name__)
+"""
+
+
+def ask(host, kind, address, port, wait=3):
+    """What a server answers to a client on this host; `no …` when it does not."""
+    return host.run("python3", "-c", ASK, kind, address, port, wait).strip()
+
+
+def serve(host, kind, address, port):
+    return host.program("python3", "-c", ECHO, "6" if ":" in address else "4", kind, address, port)
+
+
+def in_namespace_of(pid):
+    """A host for a namespace that somebody else holds: a container's."""
+    host = Host.__new__(Host)
+    host.holder = type("Holder", (), {"pid": pid})()
+    return host
+
+
+def require_root():
+    if os.geteuid() != 0:
+        pytest.skip("needs root for network namespaces")
