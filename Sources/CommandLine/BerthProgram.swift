@@ -66,6 +66,7 @@ public enum BerthProgram {
         case .pause: return try PauseCommand(session).pause()
         case .unpause: return try PauseCommand(session).unpause()
         case .rename: return try RenameCommand(session).run()
+        case .port: return try PortCommand(session).run()
         case .inspect: return try InspectCommand(session).run(kinds: nil)
         case .inspectContainer: return try InspectCommand(session).run(kinds: [.container])
         case .inspectImage:
@@ -81,6 +82,8 @@ public enum BerthProgram {
         case .tag: return try TagCommand(session).run()
         case .rmi: return try RemoveImagesCommand(session).run()
         case .networkCreate: return try NetworkCreateCommand(session).run()
+        case .networkConnect: return try NetworkConnectCommand(session).connect()
+        case .networkDisconnect: return try NetworkConnectCommand(session).disconnect()
         case .networkExists: return try NetworkRemoveCommand(session).exists()
         case .inspectNetwork: return try InspectCommand(session).run(kinds: [.network])
         case .networkList: return try NetworkListCommand(session).run()

@@ -77,6 +77,7 @@ final class StoreCheck {
         try checkLayers()
         if !options.isQuick { try checkContent() }
         try checkVolumes()
+        try checkNetworks()
         try checkIndex()
         try checkGarbage()
     }

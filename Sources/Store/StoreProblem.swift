@@ -12,6 +12,7 @@ public struct StoreProblem: Sendable, Hashable, CustomStringConvertible {
         public static let layer = Kind(rawValue: "layer")
         public static let container = Kind(rawValue: "container")
         public static let volume = Kind(rawValue: "volume")
+        public static let network = Kind(rawValue: "network")
         /// What could not be looked at; nothing is known to be wrong with it.
         public static let unchecked = Kind(rawValue: "unchecked")
         /// `index.json`, by which other tools read the store.

@@ -98,7 +98,8 @@ struct DiskUsageCommand {
     }
 
     private func container(_ usage: UsageReport.Container, full: Bool, now: Int64) -> JSONValue {
-        let object = ContainerRow(usage.view, now: now, full: full).object(session, size: false)
+        let object = ContainerRow(usage.view, now: now, full: full).object(
+            session, size: false, ports: "", networks: usage.view.definition.networkMode)
         guard case .object(let members) = object else { return object }
         return .object(
             members.map { $0.key == "Size" ? .init(key: "Size", value: .string(ByteSize.decimal(usage.size))) : $0 })

@@ -20,7 +20,7 @@ struct ListCommand {
         let format = arguments.string("format")
         let now = wallClockNanoseconds()
         if format.isEmpty || format == "table" {
-            session.printRaw(table(views, now))
+            session.printRaw(try table(views, now))
             return 0
         }
         let template = try Template(format)
@@ -36,16 +36,18 @@ struct ListCommand {
             try session.engine.definition(of: name).createdAt
         }
         let images = try filter.ancestors { (name) throws(EngineError) in (try? session.engine.image(name))?.id }
+        let networks = filter.looksAtNetworks ? try session.engine.connectedNetworks(of: views) : [:]
         var result: [ContainerView] = []
         for view in views {
             let isShown = all || view.isAlive || view.observation.status == .restarting
-            if isShown, filter.matches(view, bounds, images) { result.append(view) }
+            if isShown, filter.matches(view, bounds, images), filter.matches(networks: networks[view.id] ?? []) { result.append(view) }
             if count > 0, result.count == count { break }
         }
         return result
     }
 
-    private func table(_ views: [ContainerView], _ now: Int64) -> String {
+    private func table(_ views: [ContainerView], _ now: Int64) throws(CommandError) -> String {
+        let ports = try publishedPorts(views)
         let size = arguments.bool("size")
         var table = TextTable(
             heading: ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"]
@@ -53,19 +55,33 @@ struct ListCommand {
         let full = arguments.bool("no-trunc")
         for view in views {
             let row = ContainerRow(view, now: now, full: full)
-            var cells = [row.id, row.image, row.command, row.created, row.status, "", view.name]
+            var cells = [row.id, row.image, row.command, row.created, row.status, Self.ports(view, ports), view.name]
             if size { cells.append(ContainerSize.text(session.engine, view)) }
             table.add(cells)
         }
         return table.render()
     }
 
+    private func publishedPorts(_ views: [ContainerView]) throws(CommandError) -> [String: [PublishedPorts]] {
+        try engine { () throws(EngineError) in try session.engine.publishedPorts(of: views) }
+    }
+
+    /// Only of containers that run: the others have none.
+    private static func ports(_ view: ContainerView, _ ports: [String: [PublishedPorts]]) -> String {
+        guard view.isAlive || view.observation.status == .restarting else { return "" }
+        return PortText.joined(ports[view.id] ?? [], exposed: view.definition.exposed)
+    }
+
     private func print(_ views: [ContainerView], _ template: Template, _ now: Int64) throws(CommandError) {
+        let ports = try publishedPorts(views)
+        let networks = try engine { () throws(EngineError) in try session.engine.connectedNetworks(of: views) }
         let full = arguments.bool("no-trunc")
         var table = TextTable(heading: template.isTable ? try template.heading(Self.heading).columns : nil)
         let separated = template.isTable
         for view in views {
-            let object = ContainerRow(view, now: now, full: full).object(session, size: arguments.bool("size"))
+            let object = ContainerRow(view, now: now, full: full).object(
+                session, size: arguments.bool("size"), ports: Self.ports(view, ports),
+                networks: (networks[view.id] ?? []).map(\.name).joined(separator: ","))
             let labels = view.definition.labels
             let line = try template.render(
                 object, of: "*formatter.ContainerContext",
@@ -126,7 +142,7 @@ struct ContainerRow {
         }
     }
 
-    func object(_ session: Session, size: Bool) -> JSONValue {
+    func object(_ session: Session, size: Bool, ports: String, networks: String) -> JSONValue {
         let definition = view.definition
         let labels = definition.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ",")
         let mounts = definition.mounts.filter { $0.kind != .tmpfs }.map {
@@ -138,7 +154,7 @@ struct ContainerRow {
             ("Image", .string(image)), ("Labels", .string(labels)),
             ("LocalVolumes", .string("\(definition.mounts.count { $0.kind == .volume })")),
             ("Mounts", .string(mounts.joined(separator: ","))), ("Names", .string(definition.name)),
-            ("Networks", .string(definition.network.text)), ("Platform", .string(definition.platform)), ("Ports", ""),
+            ("Networks", .string(networks)), ("Platform", .string(definition.platform)), ("Ports", .string(ports)),
             ("RunningFor", .string(created)), ("Size", .string(size ? ContainerSize.text(session.engine, view) : "0B")),
             ("State", .string(view.observation.status.text)), ("Status", .string(status)),
         ]
@@ -167,14 +183,16 @@ enum ContainerSize {
 struct ContainerFilter {
     private var values: [String: [String]] = [:]
     private var names: [TextPattern] = []
+    private var published: [ExposedPorts] = []
+    private var exposed: [ExposedPorts] = []
 
     init(_ pairs: [(key: String, value: String)]) throws(CommandError) {
         let known: Set<String> = [
             "id", "name", "label", "label!", "exited", "status", "ancestor", "before", "since", "volume", "network",
-            "health", "is-task",
+            "health", "is-task", "publish", "expose",
         ]
         for (key, value) in pairs {
-            if ["publish", "expose", "isolation"].contains(key) { throw .invalid("not supported yet: --filter \(key)") }
+            if key == "isolation" { throw .invalid("not supported yet: --filter \(key)") }
             guard known.contains(key) else { throw .invalid("invalid filter '\(key)'") }
             if key == "health", !["none", "starting", "healthy", "unhealthy"].contains(value) {
                 throw .invalid("invalid filter 'health=\(value)'")
@@ -185,6 +203,10 @@ struct ContainerFilter {
             if key == "status" {
                 let states = ["created", "restarting", "running", "removing", "paused", "exited", "dead"]
                 guard states.contains(value) else { throw .invalid("invalid filter 'status=\(value)'") }
+            }
+            if key == "publish" || key == "expose" {
+                guard let ports = try? ExposedPorts(option: value) else { throw .invalid("invalid filter '\(key)=\(value)'") }
+                if key == "publish" { published.append(ports) } else { exposed.append(ports) }
             }
             if key == "exited", Int(value) == nil { throw .invalid("invalid filter 'exited=\(value)'") }
             if key == "name" { names.append(try TextPattern(value)) }
@@ -236,8 +258,28 @@ struct ContainerFilter {
         // No container has a health check or belongs to a service yet.
         if let states = values["health"], !states.contains("none") { return false }
         if let tasks = values["is-task"], !tasks.contains(where: { $0 == "false" || $0 == "0" }) { return false }
-        if let networks = values["network"], !networks.contains(definition.network.text) { return false }
-        return true
+        return matches(ports: definition)
+    }
+
+    /// By the container's ports, as in Docker; one of several is enough.
+    private func matches(ports definition: ContainerDefinition) -> Bool {
+        func overlaps(_ wanted: ExposedPorts, _ other: ExposedPorts) -> Bool {
+            wanted.transport == other.transport && wanted.first <= other.last && other.first <= wanted.last
+        }
+        if !published.isEmpty {
+            let ports = definition.ports.map(\.ports) + (definition.publishesAll ? definition.exposed : [])
+            if !published.contains(where: { wanted in ports.contains { overlaps(wanted, $0) } }) { return false }
+        }
+        if exposed.isEmpty { return true }
+        return exposed.contains { wanted in definition.exposed.contains { overlaps(wanted, $0) } }
+    }
+
+    var looksAtNetworks: Bool { values["network"] != nil }
+
+    /// By name or id.
+    func matches(networks: [(name: String, id: String)]) -> Bool {
+        guard let wanted = values["network"] else { return true }
+        return wanted.contains { text in networks.contains { $0.name == text || !text.isEmpty && $0.id.hasPrefix(text) } }
     }
 
     static func hasLabel(_ labels: [String: String], _ text: String) -> Bool {

@@ -162,3 +162,33 @@ struct NetworkRemoveCommand {
         }
     }
 }
+
+/// `berth network connect`, `disconnect`
+struct NetworkConnectCommand {
+    let session: Session
+    private var arguments: ParsedArguments { session.arguments }
+    init(_ session: Session) { self.session = session }
+
+    func connect() throws(CommandError) -> Int32 {
+        try engine { () throws(EngineError) in
+            var attachment = NetworkAttachment(arguments.positionals.first ?? "")
+            for alias in arguments.strings("alias") { attachment.aliases.append(try NetworkAttachment.alias(alias)) }
+            for pair in arguments.pairs("driver-opt") { try attachment.setDriverOption(pair.key, pair.value) }
+            attachment.gatewayPriority = arguments.int("gw-priority") ?? 0
+            if arguments.isSet("ip") { attachment.ipv4 = try NetworkAttachment.address(arguments.string("ip"), ipv6: false) }
+            if arguments.isSet("ip6") { attachment.ipv6 = try NetworkAttachment.address(arguments.string("ip6"), ipv6: true) }
+            if arguments.isSet("mac-address") { attachment.mac = try NetworkAttachment.mac(arguments.string("mac-address")) }
+            attachment.links = arguments.strings("link")
+            try session.engine.connect(arguments.positionals.last ?? "", attachment)
+        }
+        return 0
+    }
+
+    func disconnect() throws(CommandError) -> Int32 {
+        try engine { () throws(EngineError) in
+            try session.engine.disconnect(
+                arguments.positionals.last ?? "", from: arguments.positionals.first ?? "", force: arguments.bool("force"))
+        }
+        return 0
+    }
+}

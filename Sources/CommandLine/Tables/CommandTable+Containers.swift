@@ -150,6 +150,13 @@ extension CommandTable {
             completion: [.names(.containers), .nothing], run: action(.rename))
     }
 
+    var port: Command {
+        Command(
+            "port", spellings: ["container port", "port"], operands: "CONTAINER [PORT[/PROTO]]",
+            summary: "Show where the ports of a container are published", arity: .range(1, 2), completion: [.names(.containers), .nothing],
+            unsupported: { Flag.unsupported(switches: "all/a latest/l") }, run: action(.port))
+    }
+
     var inspect: Command {
         Command(
             "inspect", operands: "NAME|ID [NAME|ID...]", summary: "Show all that is known of containers and images",

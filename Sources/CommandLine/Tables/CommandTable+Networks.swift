@@ -5,7 +5,7 @@ extension CommandTable {
     var network: Command {
         .group("network", summary: "Manage networks") {
             [
-                networkCreate, networkExists, inspectNetwork, networkList, networkPrune, networkRemove,
+                networkConnect, networkCreate, networkDisconnect, networkExists, inspectNetwork, networkList, networkPrune, networkRemove,
             ]
         }
     }
@@ -21,6 +21,21 @@ extension CommandTable {
             unsupported: {
                 Flag.unsupported(values: "config-from interface-name route scope", switches: "config-only disable-dns ingress")
             }, run: action(.networkCreate))
+    }
+
+    private var networkConnect: Command {
+        Command(
+            "connect", operands: "NETWORK CONTAINER", summary: "Connect a container to a network",
+            examples: [Example("Under a further name", "berth network connect --alias db web postgres")],
+            arity: .exactly(2), completion: [.names(.networks), .names(.containers)], flags: NetworkFlags.connect,
+            unsupported: { Flag.unsupported(values: "link-local-ip") }, run: action(.networkConnect))
+    }
+
+    private var networkDisconnect: Command {
+        Command(
+            "disconnect", operands: "NETWORK CONTAINER", summary: "Disconnect a container from a network",
+            arity: .exactly(2), completion: [.names(.networks), .names(.containers)], flags: NetworkFlags.disconnect,
+            run: action(.networkDisconnect))
     }
 
     private var networkExists: Command {

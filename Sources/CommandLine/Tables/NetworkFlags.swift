@@ -29,6 +29,22 @@ enum NetworkFlags {
         "com.docker.network.container_iface_prefix=", "com.docker.network.driver.mtu=", "isolate=",
     ]
 
+    @Sendable static func connect() -> [Flag] {
+        [
+            .value("alias", nil, .stringSlice, "Further name of the container in the network"),
+            .value("driver-opt", nil, .stringSlice, "Option of the driver, as name=value"),
+            .value("gw-priority", nil, .int, "The network with the highest gives the default route", default: "0"),
+            .string("ip", nil, "IPv4 address in the network"),
+            .string("ip6", nil, "IPv6 address in the network"),
+            .list("link", nil, "Name for another container of the network, as container[:alias]", completion: .names(.containers)),
+            .string("mac-address", nil, "Hardware address in the network"),
+        ]
+    }
+
+    @Sendable static func disconnect() -> [Flag] {
+        [.bool("force", "f", "Forget the connection also where it cannot be taken away")]
+    }
+
     @Sendable static func list() -> [Flag] {
         [
             .list("filter", "f", "Show those that match name=value", value: "filter", check: ValueRules.filter),

@@ -13,10 +13,10 @@ extension ContainerInspection {
             writeList("CapAdd", definition.capAdd, to: &w)
             writeList("CapDrop", definition.capDrop, to: &w)
             w.field("CgroupnsMode", definition.cgroup.text)
-            w.field("Dns", [])
-            w.field("DnsOptions", [])
-            w.field("DnsSearch", [])
-            w.nullField("ExtraHosts")
+            w.field("Dns", definition.dns)
+            w.field("DnsOptions", definition.dnsOptions)
+            w.field("DnsSearch", definition.dnsSearch)
+            writeList("ExtraHosts", definition.extraHosts, to: &w)
             writeList("GroupAdd", definition.groupAdd, to: &w)
             w.field("IpcMode", definition.ipc.text)
             w.field("Cgroup", "")
@@ -24,7 +24,7 @@ extension ContainerInspection {
             w.field("OomScoreAdj", definition.oomScoreAdjustment ?? 0)
             w.field("PidMode", definition.pid == .private ? "" : definition.pid.text)
             w.field("Privileged", definition.privileged)
-            w.field("PublishAllPorts", false)
+            w.field("PublishAllPorts", definition.publishesAll)
             w.field("ReadonlyRootfs", definition.readOnlyRoot)
             writeList("SecurityOpt", definition.security.source, to: &w)
             writeTmpfs(to: &w)
@@ -48,8 +48,8 @@ extension ContainerInspection {
             w.field("Type", definition.log.driver)
             w.field("Config", definition.log.options)
         }
-        w.field("NetworkMode", definition.network.text)
-        w.object("PortBindings") { _ in }
+        w.field("NetworkMode", definition.networkMode)
+        writePortBindings(to: &w)
         w.object("RestartPolicy") { w in
             w.field("Name", definition.restart.name.rawValue)
             w.field("MaximumRetryCount", definition.restart.maximumRetries)
@@ -115,49 +115,8 @@ extension ContainerInspection {
         w.field("IOMaximumBandwidth", 0)
     }
 
-    /// Docker's NetworkSettings; addresses are empty for `none` and `host`.
-    func writeNetworkSettings(to w: inout JSONWriter) {
-        w.object("NetworkSettings") { w in
-            w.field("Bridge", "")
-            w.field("SandboxID", "")
-            w.field("SandboxKey", view.observation.pid > 0 && view.isAlive ? "/proc/\(view.observation.pid)/ns/net" : "")
-            w.object("Ports") { _ in }
-            w.field("HairpinMode", false)
-            w.field("LinkLocalIPv6Address", "")
-            w.field("LinkLocalIPv6PrefixLen", 0)
-            w.nullField("SecondaryIPAddresses")
-            w.nullField("SecondaryIPv6Addresses")
-            writeAddresses(to: &w)
-            w.object("Networks") { w in
-                guard definition.network == .none || definition.network == .host else { return }
-                w.key(definition.network.text)
-                w.object { w in
-                    w.nullField("IPAMConfig")
-                    w.nullField("Links")
-                    w.nullField("Aliases")
-                    w.nullField("DriverOpts")
-                    w.field("GwPriority", 0)
-                    w.field("NetworkID", "")
-                    writeAddresses(to: &w)
-                    w.nullField("DNSNames")
-                }
-            }
-        }
-    }
-
-    private func writeAddresses(to w: inout JSONWriter) {
-        w.field("EndpointID", "")
-        w.field("Gateway", "")
-        w.field("GlobalIPv6Address", "")
-        w.field("GlobalIPv6PrefixLen", 0)
-        w.field("IPAddress", "")
-        w.field("IPPrefixLen", 0)
-        w.field("IPv6Gateway", "")
-        w.field("MacAddress", "")
-    }
-
     /// Docker shows a list that nobody gave as null.
-    private func writeList(_ name: StaticString, _ values: [String], to w: inout JSONWriter) {
+    func writeList(_ name: StaticString, _ values: [String], to w: inout JSONWriter) {
         if values.isEmpty { w.nullField(name) } else { w.field(name, values) }
     }
 

@@ -61,7 +61,7 @@ extension Engine {
             throw error
         }
         do throws(EngineError) {
-            plan.network = try planner(definition, connected, connections.networks)
+            plan.network = try completed(try planner(definition, connected, connections.networks))
             try materialize(definition, plan)
         } catch {
             forget(definition)

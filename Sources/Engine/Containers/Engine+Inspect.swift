@@ -11,6 +11,13 @@ extension Engine {
         let view = try container(text)
         let layers = (try? store().layerDirectories(container: view.id)) ?? []
         var inspection = ContainerInspection(view: view, roots: roots, layers: layers)
+        if let network = PredefinedNetwork(rawValue: view.definition.network.text) {
+            inspection.networks.predefinedID = placeholder(network).id
+        } else if view.definition.isConnectable {
+            let store = try self.store()
+            inspection.networks.connections = try stored { () throws(StoreError) in try store.connections(ofContainer: view.id) }
+            inspection.networks.definitions = try networks(of: view.definition, store)
+        }
         if size { inspection.sizes = (writtenSize(view.id), virtualSize(view)) }
         return JSONWriter.document { inspection.write(to: &$0) }
     }
@@ -21,6 +28,7 @@ struct ContainerInspection {
     let view: ContainerView
     let roots: Roots
     let layers: [String]
+    var networks = Networks()
     var sizes: (written: Int64, all: Int64)?
     var definition: ContainerDefinition { view.definition }
     private var directory: String { roots.container(view.id) }
@@ -122,6 +130,7 @@ struct ContainerInspection {
             w.field("AttachStdin", definition.attachStdin)
             w.field("AttachStdout", definition.attachStdout)
             w.field("AttachStderr", definition.attachStderr)
+            writeExposedPorts(to: &w)
             w.field("Tty", definition.terminal)
             w.field("OpenStdin", definition.openStdin)
             w.field("StdinOnce", definition.stdinOnce)

@@ -173,6 +173,7 @@ extension Engine {
             else { continue }
             for entry in entries where entry.name.utf8.count == 64 { ids.insert(entry.name) }
         }
+        sweepNetworkDirectories()
         if ids.isEmpty { return }
         guard let store = try? self.store(), let rows = try? store.containers() else { return }
         // A supervisor on its way out still has its directory.

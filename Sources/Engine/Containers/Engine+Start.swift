@@ -96,7 +96,9 @@ extension Engine {
         // Again from the definition: other containers' processes, the host's limits and the image's users may have changed.
         let layers = try stored { () throws(StoreError) in try store.layerDirectories(container: definition.id) }
         var plan = try plan(definition, layers: layers, upper: roots.container(definition.id) + "/upper", starting: true)
-        plan.network = try connectForStart(definition)
+        if let connections = try connectForStart(definition) {
+            plan.network = try completed(try planner(definition, connections, try networks(of: definition, store)))
+        }
         try materialize(definition, plan.withLayers(layers))
         // Held up to here, on purpose; a failure above lets go of it too.
         lock.release()

@@ -26,7 +26,7 @@ public struct AddressPools: Sendable, Equatable {
         for word in text.split(separator: ",") {
             let word = String(word.filter { $0 != " " })
             guard let (base, size) = word.splitOnce(":"), let prefix = IPPrefix(String(base)), !prefix.isIPv6,
-                let length = Numbers.unsigned(size), prefix.length <= length, length <= 30
+                let length = Numbers.unsigned(size), prefix.length <= length, length <= 31
             else {
                 throw .invalid("invalid pool \"\(word)\": write it as 172.18.0.0/15:16, the addresses and the length of each subnet")
             }

@@ -149,13 +149,6 @@ extension Engine {
 
     // MARK: Answers
 
-    /// The plan of a container from what the database has of it.
-    func networkPlan(
-        _ definition: ContainerDefinition, _ connections: Connections, _ networks: [NetworkDefinition]
-    ) throws(EngineError) -> NetworkPlan? {
-        try planner(definition, connections, networks)?.plan()
-    }
-
     /// - Returns: nil for a container that is not connected: nothing is to be done.
     func planner(
         _ definition: ContainerDefinition, _ connections: Connections, _ networks: [NetworkDefinition]
@@ -170,8 +163,14 @@ extension Engine {
                     device: try device(of: network), options: try BridgeOptions(network.options)))
         }
         planner.ports = connections.ports
-        planner.resolver = HostResolver.read()
         planner.directory = roots.run + "/networks"
+        return planner
+    }
+
+    /// With what the host and other containers say.
+    func completed(_ planner: NetworkPlanner?) throws(EngineError) -> NetworkPlanner? {
+        guard var planner else { return nil }
+        planner.resolver = HostResolver.read()
         planner.links = try linkedNames(planner.endpoints)
         return planner
     }
@@ -205,7 +204,7 @@ extension Engine {
         guard definition.isConnectable else { return nil }
         let store = try self.store()
         let connections = try stored { () throws(StoreError) in try store.connections(ofContainer: definition.id) }
-        return try planner(definition, connections, try networks(of: definition, store))
+        return try completed(try planner(definition, connections, try networks(of: definition, store)))
     }
 
     func networks(of definition: ContainerDefinition, _ store: Store) throws(EngineError) -> [NetworkDefinition] {
@@ -217,13 +216,13 @@ extension Engine {
     }
 
     /// Leases a container's ports for a start, and connects it again where a network was removed and made anew meanwhile.
-    func connectForStart(_ definition: ContainerDefinition) throws(EngineError) -> NetworkPlanner? {
+    func connectForStart(_ definition: ContainerDefinition) throws(EngineError) -> Connections? {
         guard definition.isConnectable else { return nil }
         let store = try self.store()
         var connections = try stored { () throws(StoreError) in try store.connections(ofContainer: definition.id) }
         var request = ConnectionRequest()
         var reconnections: [Int: EndpointRequest] = [:]
-        var networks = try self.networks(of: definition, store)
+        let networks = try self.networks(of: definition, store)
         var reach: [Reach] = []
         for record in connections.endpoints {
             if let network = networks.first(where: { $0.id == record.networkID }) {
@@ -248,8 +247,7 @@ extension Engine {
                     durability: definition.autoRemove ? .volatile : .durable)
             }
         }
-        if !reconnections.isEmpty { networks = try self.networks(of: definition, store) }
-        return try planner(definition, connections, networks)
+        return connections
     }
 
     // MARK: Refusals

@@ -220,6 +220,16 @@ extension Engine {
         return true
     }
 
+    /// Removes the directories of names of networks that are no more.
+    func sweepNetworkDirectories() {
+        // Directories are listed before rows are read: a network has its row before its directory.
+        guard let directory = try? FD.cwd.open(roots.run + "/networks", [.readOnly, .directory, .noFollow]),
+            let names = try? directoryEntries(directory.fd).map(\.name).filter({ $0.utf8.count == 64 }), !names.isEmpty,
+            let known = try? networks().map(\.id)
+        else { return }
+        for name in names where !known.contains(name) { try? removeTree(directory.fd, name) }
+    }
+
     private func activeEndpoints(_ definition: NetworkDefinition, _ containers: [String]) -> EngineError {
         let endpoints = (try? store().endpoints(ofNetwork: definition.id)) ?? []
         let list = containers.map { id in

@@ -65,7 +65,7 @@ struct NetworkPlanner {
             for (ipv6, way) in zip([false, true], ways) where way == endpoint.record.id {
                 if let gateway = gateway(of: endpoint, ipv6: ipv6) { made.gateways.append(gateway.description) }
             }
-            made.names = names(endpoint)
+            made.names = NetworkPlanner.names(container, endpoint.definition)
             plan.endpoints.append(made)
         }
         plan.ports = ports.compactMap(port)
@@ -92,9 +92,9 @@ struct NetworkPlanner {
     }
 
     /// What the container is called in a network, in Docker's order.
-    func names(_ endpoint: Endpoint) -> [String] {
+    static func names(_ container: ContainerDefinition, _ endpoint: EndpointDefinition) -> [String] {
         var result: [String] = []
-        for name in [container.name] + endpoint.definition.aliases + [container.shortID, container.hostname]
+        for name in [container.name] + endpoint.aliases + [container.shortID, container.hostname]
         where !name.isEmpty && !result.contains(name) {
             result.append(name)
         }

@@ -24,6 +24,16 @@ struct NetworkFiles {
         try directory.writeFile("resolv.conf", Array(resolver().utf8), mode: 0o644)
     }
 
+    /// What changes with the connections of a container that runs: written into the files that are bound there.
+    func rewrite(in directory: FD) throws(SystemError) {
+        for (name, text) in [
+            ("hosts", hosts(definition.uts == .host ? NetworkFiles.hostName() : definition.hostname)), ("resolv.conf", resolver()),
+        ] {
+            let file = try directory.open(name, [.writeOnly, .truncate, .noFollow])
+            try file.fd.writeAll(text)
+        }
+    }
+
     func hosts(_ name: String) -> String {
         if definition.network == .host, let text = try? FD.cwd.readText("/etc/hosts") {
             return (text.isEmpty || text.hasSuffix("\n") ? text : text + "\n") + extraHosts(gateways: ["127.0.0.1"])

@@ -20,10 +20,10 @@ struct TemplateValue {
 
     /// Fields that are maps in Docker's types; all other objects are structures.
     private static let maps: Set<String> = [
-        "Labels", "Annotations", "Sysctls", "Tmpfs", "Config", "Data", "Options", "StorageOpt", "DriverOpts",
+        "AuxiliaryAddresses", "Labels", "Annotations", "Sysctls", "Tmpfs", "Config", "Data", "Options", "StorageOpt", "DriverOpts",
     ]
     private static let mapsOfObjects: Set<String> = [
-        "Networks", "Ports", "PortBindings", "Volumes", "ExposedPorts", "Runtimes",
+        "Containers", "Networks", "Ports", "PortBindings", "Volumes", "ExposedPorts", "Runtimes",
     ]
     private static let pointers: Set<String> = [
         "PidsLimit", "MemorySwappiness", "OomKillDisable", "Health", "Healthcheck", "StopTimeout", "Init", "IPAMConfig",

@@ -1,0 +1,131 @@
+import Control
+import Linux
+import Store
+
+/// `network connect` and `disconnect`: the row first, then, where the container runs, its supervisor carries it out.
+extension Engine {
+    /// Connects a container to a network.
+    ///
+    /// - Throws: Docker's sentences; what the supervisor could not do, and then nothing is changed.
+    public func connect(_ container: String, _ attachment: NetworkAttachment) throws(EngineError) {
+        let view = try self.container(container)
+        try requireConnectable(view.definition)
+        let network = try network(attachment.network)
+        guard network.driver == "bridge" else { throw Engine.notConnectable(network) }
+        let request = try endpoint(attachment, network)
+        let store = try self.store()
+        let record: EndpointRecord
+        do throws(StoreError) {
+            record = try store.connect(container: view.id, request, durability: view.definition.autoRemove ? .volatile : .durable)
+        } catch {
+            if error.code == .nameInUse {
+                throw EngineError(
+                    .conflict, sentence: "endpoint with name \(view.name) already exists in network \(network.name)")
+            }
+            throw connectionRefusal(error)
+        }
+        do throws(EngineError) {
+            try reloadNetworks(of: view)
+        } catch {
+            _ = try? store.disconnect(container: view.id, position: record.position, durability: .durable)
+            try? reloadNetworks(of: view)
+            throw error
+        }
+    }
+
+    /// Ends a container's connection to a network.
+    ///
+    /// - Parameter force: also where its supervisor cannot carry it out.
+    public func disconnect(_ container: String, from network: String, force: Bool = false) throws(EngineError) {
+        let view = try self.container(container)
+        try requireConnectable(view.definition)
+        let store = try self.store()
+        // A network that was removed is known by its name only.
+        let found = try storedOrNil(network)
+        let records = try stored { () throws(StoreError) in try store.connections(ofContainer: view.id) }.endpoints
+        var position: Int?
+        for record in records {
+            let isMeant = found.map { $0.id == record.networkID } ?? false
+            let name = try EndpointDefinition(decoding: record.definition).network
+            if isMeant || record.networkID == nil && name == network { position = record.position }
+        }
+        guard let position else {
+            guard let found else { throw .noSuchNetwork(network) }
+            throw EngineError(
+                .conflict, sentence: "container \(view.id) is not connected to network \(found.name)")
+        }
+        let durability: Durability = view.definition.autoRemove ? .volatile : .durable
+        _ = try stored { () throws(StoreError) in
+            try store.disconnect(container: view.id, position: position, durability: durability)
+        }
+        do throws(EngineError) { try reloadNetworks(of: view) } catch { if !force { throw error } }
+    }
+
+    private func storedOrNil(_ network: String) throws(EngineError) -> NetworkDefinition? {
+        do throws(EngineError) { return try self.network(network) } catch {
+            if error.code == .notFound { return nil }
+            throw error
+        }
+    }
+
+    private func requireConnectable(_ definition: ContainerDefinition) throws(EngineError) {
+        switch definition.network {
+        case .private, .shareable: return
+        case .host:
+            throw EngineError(
+                .permission, sentence: "container cannot be disconnected from host network or connected to host network")
+        case .none:
+            throw EngineError(
+                .permission,
+                sentence: "container cannot be connected to multiple networks with one of the networks in private (none) mode")
+        case .container:
+            throw EngineError(
+                .permission,
+                sentence: "container sharing network namespace with another container or host cannot be connected to any other network"
+            )
+        }
+    }
+
+    private static func notConnectable(_ network: NetworkDefinition) -> EngineError {
+        EngineError(
+            .permission,
+            sentence: network.driver == "host"
+                ? "container cannot be disconnected from host network or connected to host network"
+                : "container cannot be connected to multiple networks with one of the networks in private (none) mode")
+    }
+
+    /// Writes the files of a container anew from the database and tells its supervisor, where one runs.
+    func reloadNetworks(of view: ContainerView) throws(EngineError) {
+        guard hasSupervisor(view.id), let connection = try connect(view.id) else { return }
+        connection.watch(view.observation.supervisor)
+        let store = try self.store()
+        var connections = try stored { () throws(StoreError) in try store.connections(ofContainer: view.id) }
+        let networks = try networks(of: view.definition, store)
+        let leadsOut = networks.contains { !$0.isInternal }
+        if !view.definition.allBindings.isEmpty, connections.ports.isEmpty == leadsOut {
+            // The first connection that ports can be published by, or the last one is gone.
+            connections = try connectForStart(view.definition) ?? connections
+        }
+        guard let planner = try completed(try planner(view.definition, connections, networks)) else { return }
+        try during("write files of container", view.id) { () throws(SystemError) in
+            let directory = try FD.cwd.open(roots.container(view.id), [.readOnly, .directory, .noFollow])
+            // In place: what is bound into the container is the file, not its name.
+            try NetworkFiles(definition: view.definition, network: planner).rewrite(in: directory.fd)
+        }
+        try controlled { () throws(ControlError) in
+            let directory = try openContainer(view.id)
+            var config = try SupervisionConfig.load(from: directory.fd)
+            config.network = planner.plan()
+            try config.save(in: directory.fd, durable: false)
+            try connection.reload()
+        }
+    }
+
+    private func openContainer(_ id: String) throws(ControlError) -> OwnedFD {
+        do throws(SystemError) {
+            return try FD.cwd.open(roots.container(id), [.readOnly, .directory, .noFollow])
+        } catch {
+            throw ControlError(error, "open directory of container", id)
+        }
+    }
+}
