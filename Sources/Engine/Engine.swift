@@ -19,7 +19,7 @@ public final class Engine {
     private var openedStore: Store?
     lazy var host = HostFacts.read()
     /// Replaced by tests.
-    var kernelNetworks = KernelNetworks()
+    lazy var kernelNetworks = KernelNetworks(run: roots.run)
 
     public init(roots: Roots, runtimeProgram: String? = nil) {
         self.roots = roots

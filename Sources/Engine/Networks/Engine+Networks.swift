@@ -213,7 +213,10 @@ extension Engine {
             default: throw EngineError(error)
             }
         }
-        kernelNetworks.remove(definition, try device(of: definition))
+        // A user's bridges are in the namespace of their containers, and go with the last of those.
+        if !host.isRootless {
+            kernelNetworks.remove(definition.bridgePlan(device: try device(of: definition), try BridgeOptions(definition.options)))
+        }
         if let directory = try? FD.cwd.open(roots.run + "/networks", [.readOnly, .directory, .noFollow]) {
             try? removeTree(directory.fd, definition.id)
         }

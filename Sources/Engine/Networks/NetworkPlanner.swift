@@ -57,7 +57,7 @@ struct NetworkPlanner {
         let ways = [false, true].map { gatewayEndpoint(ipv6: $0)?.record.id }
         for endpoint in endpoints {
             var made = EndpointPlan(
-                bridge: bridge(endpoint), interface: interface(endpoint), hostInterface: "veth" + endpoint.record.id.prefix(11),
+                bridge: endpoint.network.bridgePlan(device: endpoint.device, endpoint.options), interface: interface(endpoint), hostInterface: "veth" + endpoint.record.id.prefix(11),
                 mac: EndpointAddresses.mac(of: endpoint.record))
             for address in [endpoint.record.ipv4, endpoint.record.ipv6] where address != nil {
                 made.addresses.append(endpoint.network.text(of: address))
@@ -70,19 +70,6 @@ struct NetworkPlanner {
         }
         plan.ports = ports.compactMap(port)
         if !endpoints.isEmpty { plan.resolver = resolverPlan() }
-        return plan
-    }
-
-    private func bridge(_ endpoint: Endpoint) -> BridgePlan {
-        let network = endpoint.network
-        var plan = BridgePlan(networkID: network.id, networkName: network.name, device: endpoint.device)
-        plan.subnets = network.subnets.map(\.subnet.description)
-        // Without an address of the host's, what is inside has nobody to talk to but itself.
-        if !network.isInternal { plan.addresses = network.subnets.map { "\($0.gateway)/\($0.subnet.length)" } }
-        plan.mtu = endpoint.options.mtu
-        plan.isInternal = network.isInternal
-        plan.connectsContainers = endpoint.options.connectsContainers
-        plan.masquerades = endpoint.options.masquerades
         return plan
     }
 
@@ -133,6 +120,21 @@ struct NetworkPlanner {
         }
         plan.fixed += links
         plan.directories = endpoints.map { directory + "/" + $0.network.id }
+        return plan
+    }
+}
+
+extension NetworkDefinition {
+    /// The network as the kernel gets it.
+    func bridgePlan(device: String, _ options: BridgeOptions) -> BridgePlan {
+        var plan = BridgePlan(networkID: id, networkName: name, device: device)
+        plan.subnets = subnets.map(\.subnet.description)
+        // Without an address of the host's, what is inside has nobody to talk to but itself.
+        if !isInternal { plan.addresses = subnets.map { "\($0.gateway)/\($0.subnet.length)" } }
+        plan.mtu = options.mtu
+        plan.isInternal = isInternal
+        plan.connectsContainers = options.connectsContainers
+        plan.masquerades = options.masquerades
         return plan
     }
 }

@@ -36,7 +36,7 @@ extension StoreCheck {
         var problem = StoreProblem(
             .container, endpoint.containerID, "its address \(address) is not one of network \(network.name)")
         if repair {
-            try store.database.transaction(.durable) { () throws(StoreError) in
+            _ = try store.database.transaction(.durable) { () throws(StoreError) in
                 try store.database.run(
                     "UPDATE endpoints SET network_id=NULL, ipv4=NULL, ipv6=NULL WHERE container_id=? AND position=? AND id=?",
                     [.text(endpoint.containerID), .integer(Int64(endpoint.position)), .text(endpoint.id)])

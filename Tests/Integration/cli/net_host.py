@@ -118,6 +118,43 @@ except OSError as error:
 """
 
 
+# Asks the name server at 127.0.0.11; prints the answers' addresses or names, or `no TYPE`.
+LOOKUP = """
+import socket, struct, sys
+name, kind = sys.argv[1], {"A": 1, "AAAA": 28, "PTR": 12}[sys.argv[2]]
+if kind == 12: name = ".".join(reversed(name.split("."))) + ".in-addr.arpa"
+labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split(".")) + b"\\0"
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.settimeout(5)
+client.connect(("127.0.0.11", 53))
+client.send(struct.pack(">HHHHHH", 77, 0x100, 1, 0, 0, 0) + labels + struct.pack(">HH", kind, 1))
+data = client.recv(4000)
+identity, flags, _, count, _, _ = struct.unpack(">HHHHHH", data[:12])
+assert identity == 77 and flags & 0x8000
+if flags & 15: print("no", flags & 15)
+def read(at):
+    parts = []
+    while data[at]:
+        if data[at] >= 192: return parts + read(struct.unpack(">H", data[at:at + 2])[0] & 0x3fff)[0], at + 2
+        parts.append(data[at + 1:at + 1 + data[at]].decode()); at += 1 + data[at]
+    return parts, at + 1
+at = 12 + len(labels) + 4
+for _ in range(count):
+    _, at = read(at)
+    found, _, _, length = struct.unpack(">HHIH", data[at:at + 10])
+    at += 10
+    if found == 1: print(socket.inet_ntop(socket.AF_INET, data[at:at + 4]))
+    elif found == 28: print(socket.inet_ntop(socket.AF_INET6, data[at:at + 16]))
+    elif found == 12: print(".".join(read(at)[0]))
+    at += length
+"""
+
+
+def lookup(host, name, kind="A"):
+    """What the resolver of a container says; `no 3` where there is no such name."""
+    return host.run("python3", "-c", LOOKUP, name, kind).split("\n")[:-1]
+
+
 def ask(host, kind, address, port, wait=3):
     """What a server answers to a client on this host; `no …` when it does not."""
     return host.run("python3", "-c", ASK, kind, address, port, wait).strip()
