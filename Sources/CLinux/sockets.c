@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -97,6 +98,10 @@ int cl_peercred(int fd, int *pid, uint32_t *uid, uint32_t *gid) {
     return 0;
 }
 int cl_shutdown(int fd, int how) { RESULT(shutdown(fd, how)); }
+int cl_netlink_bind(int fd) {
+    struct sockaddr_nl a = {.nl_family = AF_NETLINK};
+    RESULT(bind(fd, (struct sockaddr *)&a, sizeof a));
+}
 int cl_attach_filter(int fd, const void *instructions, unsigned short count) {
     struct sock_fprog program = {count, (struct sock_filter *)instructions};
     RESULT(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));

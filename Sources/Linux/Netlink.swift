@@ -44,6 +44,8 @@ public struct NetlinkSocket: ~Copyable {
 
     /// Receives what a multicast group is told. Fails without CAP_NET_ADMIN where the group asks for it.
     public func join(group: Int32) throws(SystemError) {
+        // One without a port of its own is told nothing.
+        try check(cl_netlink_bind(socket.raw), "bind netlink socket")
         var number = group
         if setsockopt(socket.raw, 270, 1 /* NETLINK_ADD_MEMBERSHIP */, &number, 4) != 0 {
             throw SystemError(Errno(rawValue: Glibc.errno), "join netlink group", "\(group)")
@@ -85,6 +87,18 @@ public struct NetlinkSocket: ~Copyable {
         var batch = batch
         batch.setFlag(4 /* NLM_F_ACK */, at: batch.count - 1)
         _ = try exchange(batch)
+    }
+
+    /// Sends messages without waiting for the kernel to carry them out; nobody hears of errors. For what takes long.
+    ///
+    /// Done by a process beside this one; where there can be none, by this one. C function: `cl_defer_send` of CLinux.
+    /// - Parameter kept: descriptors that this process is about to close, and whose last close takes long too; at most 8.
+    public func sendLater(_ batch: NetlinkBatch, closing kept: [FD] = []) {
+        let numbers = kept.map(\.rawValue)
+        let result = batch.bytes.withUnsafeBytes { message in
+            cl_defer_send(socket.raw, message.baseAddress, message.count, numbers, Int32(numbers.count))
+        }
+        if result < 0, !batch.isEmpty { try? socket.fd.send(batch.bytes) }
     }
 
     /// Sends messages of which each asks for one thing.

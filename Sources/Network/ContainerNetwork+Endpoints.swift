@@ -58,6 +58,7 @@ extension ContainerNetwork {
                     batch.raise(endpoint.interface)
                 }
                 try route.send(batch)
+                for endpoint in endpoints { try Self.waitUntil { () throws(SystemError) in try route.link(endpoint.interface)?.isReady } }
             }
         }
     }
@@ -86,14 +87,22 @@ extension ContainerNetwork {
         }
     }
 
-    /// A bridge forwards to a new port, and its own device sends, only after the kernel has noticed the carrier, which it does a little later;
-    /// until then packets are lost, and a lost ARP request costs a second. Asking for a device makes it look (Linux 6.8).
     private func awaitForwarding(_ endpoint: EndpointPlan, _ host: HostNetwork) throws(SystemError) {
+        try Self.waitUntil { () throws(SystemError) in
+            guard let bridge = try host.route.link(endpoint.bridge.device), let end = try host.route.link(endpoint.hostInterface) else {
+                return nil
+            }
+            return end.portState == 3 /* BR_STATE_FORWARDING */ && bridge.isReady
+        }
+    }
+
+    /// A bridge forwards to a new port, and devices send, only after the kernel has noticed the carrier, which it does a little later;
+    /// until then packets are lost, and a lost ARP request costs a second. Asking for a device makes it look (Linux 6.8), so that this
+    /// hardly ever waits.
+    /// - Parameter isReady: nil: there is nothing to wait for any more.
+    private static func waitUntil(_ isReady: () throws(SystemError) -> Bool?) throws(SystemError) {
         for _ in 0..<200 {
-            let bridge = try host.route.link(endpoint.bridge.device)
-            let end = try host.route.link(endpoint.hostInterface)
-            guard let bridge, let end else { throw SystemError(.noDevice, "find network device", endpoint.hostInterface) }
-            if end.portState == 3 /* BR_STATE_FORWARDING */, bridge.operationalState == 6 || bridge.operationalState == 0 { return }
+            if try isReady() ?? true { return }
             usleep(500)
         }
     }

@@ -55,10 +55,15 @@ public final class ContainerNetwork {
     }
 
     /// Disconnects; tolerant of everything being gone. Leaves bridges and the table to the next container.
+    ///
+    /// Ports are free when it returns; devices disappear a moment later.
     public func detach() {
         if let host = opened {
             if !ports.isEmpty, let elements = try? PortElements.make(plan.ports, id: id) { try? host.firewall.remove(elements) }
-            for endpoint in plan.endpoints { try? host.removeLink(endpoint.hostInterface) }
+            // The kernel does that by itself when the container's namespace ends; but somebody may have joined it and keep it.
+            // And closing a socket of the firewall waits until removed elements are gone for good: another grace period.
+            let closing = [host.firewall.fd] + (changes.map { [$0.descriptor.fd] } ?? [])
+            host.route.removeLater(plan.endpoints.map(\.hostInterface), closing: closing)
         }
         // After the elements: nobody else may have the ports while they still lead here.
         ports.releaseAll()

@@ -74,7 +74,7 @@ final class TestHost {
             ip -6 address add fd09::1/64 dev up0 nodad; ip -6 address add fe80::9/64 dev up0 nodad
             """)
         try shell(
-            "ip link set lo up; ip address add 10.9.0.2/24 dev eth0; ip -6 address add fd09::2/64 dev eth0 nodad; ip link set eth0 up",
+            "ip link set lo up; ip address add 10.9.0.2/24 dev eth0; ip -6 address add fd09::2/64 dev eth0 nodad; ip link set eth0 up; ip link show eth0",
             in: outside)
         // A neighbour that would like to reach containers by routing.
         for subnet in subnets {
@@ -84,11 +84,15 @@ final class TestHost {
         return outside
     }
 
-    /// All that can be seen of networks here: to compare before and after.
-    func snapshot() throws -> String {
+    /// All that can be seen of networks here: to compare before and after. Waits until no removed device is left of a container whose
+    /// namespace nobody holds any more.
+    func snapshot(without devices: [String] = []) throws -> String {
+        for device in devices {
+            for _ in 0..<400 where try RouteSocket().link(device) != nil { usleep(5000) }
+        }
         let firewall = try FirewallSocket()
         var text = try shell(
-            "ip -o link show | sed 's/@.*//; s/^[0-9]*: //' | cut -d: -f1 | sort; ip address | grep inet | sort; ip route; ip -6 route | grep -v fe80 | sort"
+            "ip -o link show | sed 's/@.*//; s/^[0-9]*: //' | cut -d: -f1 | sort; ip address | grep inet | sort; (ip route; ip -6 route | grep -v fe80 | sort) | sed 's/ linkdown//'"
         )
         for set in Ruleset.sets {
             for element in try firewall.elements(of: set) {
@@ -136,8 +140,10 @@ final class TestContainer {
     let network: ContainerNetwork
     let plan: NetworkPlan
 
-    init(_ host: TestHost, _ endpoints: [EndpointPlan], ports: [PortPlan] = [], id: String = "c0ffee") throws {
-        namespace = try host.makeNamespace()
+    init(
+        _ host: TestHost, _ endpoints: [EndpointPlan], ports: [PortPlan] = [], id: String = "c0ffee", namespace given: SharedFD? = nil
+    ) throws {
+        namespace = try given ?? host.makeNamespace()
         var plan = NetworkPlan()
         plan.endpoints = endpoints
         plan.ports = ports

@@ -165,6 +165,7 @@ long cl_sendmsg_fds(int fd, const void *data, size_t size, const int *fds, int n
 long cl_recvmsg_fds(int fd, void *data, size_t size, int *fds, int *nfds, int *truncated, int flags);
 int cl_peercred(int fd, int *pid, uint32_t *uid, uint32_t *gid);
 int cl_shutdown(int fd, int how);
+int cl_netlink_bind(int fd); /* to a port that the kernel chooses */
 /* SO_ATTACH_FILTER; instructions are `struct sock_filter` words. */
 int cl_attach_filter(int fd, const void *instructions, unsigned short count);
 
@@ -228,6 +229,13 @@ int cl_idle_wait(int fd, int timeout_ms);
  * last close(2) waits (a detached mount: a grace period of all processors). Returns its pid (only __WALL waits for it)
  * or -errno. */
 int cl_defer_close(int fd);
+
+/* Sends a message and looks at no answer, in a process that ends with that: for requests which the kernel carries out within
+ * send(2) and which take long (the removal of a network device: a grace period of all processors). That process keeps the
+ * `count` (at most 8) descriptors in `kept` as long, for those whose last close(2) takes long; every other one it inherits is
+ * closed there before this returns. For one thread only. Returns its pid (only __WALL waits for it; the next call does) or
+ * -errno. */
+int cl_defer_send(int fd, const void *message, size_t size, const int *kept, int count);
 
 const char *cl_strerror(int error);
 char **cl_environment(void);

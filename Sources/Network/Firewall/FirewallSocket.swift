@@ -3,6 +3,7 @@ import Linux
 /// The firewall of one network namespace, as far as it is ours.
 final class FirewallSocket {
     private var netlink: NetlinkSocket
+    var fd: FD { netlink.fd }
 
     /// In the namespace of the calling thread.
     init() throws(SystemError) { netlink = try NetlinkSocket(.netfilter) }

@@ -63,10 +63,11 @@ struct RouteBatch {
         }
     }
 
-    mutating func removeLink(_ name: String) {
+    /// - Parameter index: 0: whichever has the name.
+    mutating func removeLink(_ name: String, index: UInt32 = 0) {
         batch.add(17 /* RTM_DELLINK */, "remove network device", name) { body in
-            Self.header(&body, index: 0, up: nil)
-            body.attribute(3, name)
+            Self.header(&body, index: index, up: nil)
+            if index == 0 { body.attribute(3, name) }
         }
     }
 
@@ -143,7 +144,7 @@ struct RouteBatch {
 
     /// Where the kernel takes a packet for the host itself that comes by this device.
     mutating func addLocalRoute(to address: IPAddress, index: UInt32, device: String) {
-        batch.add(24, flags: 0x500, "add route \(address) by", device) { body in
+        batch.add(24, flags: 0x400 /* CREATE */, "add route \(address) by", device) { body in
             // As above, but of the table and type "local".
             body.bytes += [UInt8(address.isIPv6 ? AF_INET6 : AF_INET), UInt8(address.bits), 0, 0, 255, 4, address.isIPv6 ? 0 : 254, 2]
             body.append(UInt32(0))

@@ -14,6 +14,16 @@ final class RouteSocket {
     /// - Throws: the first error; what stands behind it in the batch was carried out all the same.
     func send(_ changes: RouteBatch) throws(SystemError) { try netlink.send(changes.batch) }
 
+    /// Removes devices without waiting for it: each costs the kernel some 20 ms of waiting for all processors. Tolerant of their being
+    /// gone; by index, so that one which is made under the same name meanwhile stays.
+    func removeLater(_ names: [String], closing kept: [FD]) {
+        var batch = RouteBatch()
+        for name in names {
+            if let index = try? link(name)?.index { batch.removeLink(name, index: index) }
+        }
+        netlink.sendLater(batch.batch, closing: kept)
+    }
+
     /// Nil when there is none.
     ///
     /// Since Linux 6.8 the kernel brings what it knows of the carrier up to date first, so that a bridge forwards to a port that came
@@ -99,6 +109,9 @@ struct Link {
     let operationalState: UInt8
     /// Of a bridge's port: 3 is forwarding.
     let portState: UInt8?
+
+    /// The kernel has noticed its carrier; not every kind of device has one.
+    var isReady: Bool { operationalState == 6 || operationalState == 0 }
 
     init(_ message: [UInt8]) {
         index = NetlinkBytes.read(message, 4, UInt32.self)
