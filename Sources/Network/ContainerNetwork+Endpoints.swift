@@ -52,13 +52,20 @@ extension ContainerNetwork {
                     let hasIPv6 = prefixes.contains(where: \.isIPv6)
                     // No advertisement of a neighbour may give the container a default route (CVE-2020-13401).
                     let directory = "net/ipv6/conf/\(endpoint.interface)"
-                    try Sysctl.set(hasIPv6 ? "\(directory)/accept_ra" : "\(directory)/disable_ipv6", hasIPv6 ? "0" : "1")
+                    if hasIPv6 { try Sysctl.set("\(directory)/accept_ra", "0") }
+                    try Sysctl.set("\(directory)/disable_ipv6", hasIPv6 ? "0" : "1")
                     batch.setConfiguration(endpoint.interface, ipv4: [(22 /* IPV4_DEVCONF_ARP_NOTIFY */, 1)], linkLocal: false)
                     for prefix in prefixes { batch.addAddress(prefix, index: link.index, device: endpoint.interface) }
                     batch.raise(endpoint.interface)
                 }
                 try route.send(batch)
-                for endpoint in endpoints { try Self.waitUntil { () throws(SystemError) in try route.link(endpoint.interface)?.isReady } }
+                for (endpoint, prefixes) in zip(endpoints, addresses) {
+                    try waitUntil { () throws(SystemError) in
+                        guard let link = try route.link(endpoint.interface) else { return nil }
+                        if !link.isReady { return false }
+                        return try route.hearsSolicitations(for: prefixes.map(\.address), index: link.index)
+                    }
+                }
             }
         }
     }
@@ -88,22 +95,11 @@ extension ContainerNetwork {
     }
 
     private func awaitForwarding(_ endpoint: EndpointPlan, _ host: HostNetwork) throws(SystemError) {
-        try Self.waitUntil { () throws(SystemError) in
+        try waitUntil { () throws(SystemError) in
             guard let bridge = try host.route.link(endpoint.bridge.device), let end = try host.route.link(endpoint.hostInterface) else {
                 return nil
             }
             return end.portState == 3 /* BR_STATE_FORWARDING */ && bridge.isReady
-        }
-    }
-
-    /// A bridge forwards to a new port, and devices send, only after the kernel has noticed the carrier, which it does a little later;
-    /// until then packets are lost, and a lost ARP request costs a second. Asking for a device makes it look (Linux 6.8), so that this
-    /// hardly ever waits.
-    /// - Parameter isReady: nil: there is nothing to wait for any more.
-    private static func waitUntil(_ isReady: () throws(SystemError) -> Bool?) throws(SystemError) {
-        for _ in 0..<200 {
-            if try isReady() ?? true { return }
-            usleep(500)
         }
     }
 
@@ -132,6 +128,17 @@ extension MACAddress {
     fileprivate var linkLocal: IPPrefix? {
         let identifier = [bytes[0] ^ 2, bytes[1], bytes[2], 0xff, 0xfe, bytes[3], bytes[4], bytes[5]]
         return IPAddress(bytes: [0xfe, 0x80, 0, 0, 0, 0, 0, 0] + identifier).flatMap { IPPrefix($0, length: 64) }
+    }
+}
+
+/// Waits for what the kernel does a moment after it was asked: a bridge forwards to a new port, and devices send, only when it has noticed
+/// the carrier. Until then packets are lost, and a lost ARP request costs a second. Asking for a device makes it look (Linux 6.8), so that
+/// this hardly ever waits, and never longer than a tenth of a second.
+/// - Parameter isReady: nil: there is nothing to wait for any more.
+func waitUntil(_ isReady: () throws(SystemError) -> Bool?) throws(SystemError) {
+    for _ in 0..<200 {
+        if try isReady() ?? true { return }
+        usleep(500)
     }
 }
 

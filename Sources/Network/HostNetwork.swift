@@ -70,6 +70,8 @@ public final class HostNetwork {
         if bridge.mtu != 0, link.mtu != bridge.mtu { batch.setMTU(bridge.device, bridge.mtu) }
         // The host's 127.0.0.1 shall reach containers: Documentation/networking/ip-sysctl.rst, route_localnet.
         batch.setConfiguration(bridge.device, ipv4: [(26 /* IPV4_DEVCONF_ROUTE_LOCALNET */, 1)], linkLocal: false)
+        // A host may have IPv6 off for all but some devices.
+        if elements.addresses.contains(where: \.isIPv6) { try Sysctl.set("net/ipv6/conf/\(bridge.device)/disable_ipv6", "0") }
         let present = try route.addresses(of: link.index)
         for prefix in present where !elements.addresses.contains(prefix) {
             batch.removeAddress(prefix, index: link.index, device: bridge.device)
@@ -79,6 +81,9 @@ public final class HostNetwork {
         }
         batch.raise(bridge.device)
         try route.send(batch)
+        try waitUntil { () throws(SystemError) in
+            try route.hearsSolicitations(for: elements.addresses.map(\.address), index: link.index)
+        }
         guard elements.addresses.contains(where: \.isIPv6), let loopback = IPAddress("::1") else { return }
         // The host's ::1 shall reach published ports too. There is no route_localnet for IPv6; what keeps the answers out is that the
         // kernel looks for ::1 only among the routes of the device they come by. Packets that say ::1 on the wire are dropped before.

@@ -57,6 +57,22 @@ final class RouteSocket {
         }
     }
 
+    /// Whether neighbours' questions for these IPv6 addresses of a device are heard: the kernel joins their groups (RFC 4291, 2.7.1) some
+    /// time after it has added the addresses, and a question that comes before is repeated only a second later.
+    func hearsSolicitations(for addresses: [IPAddress], index: UInt32) throws(SystemError) -> Bool {
+        let wanted = Set(addresses.filter(\.isIPv6).map { [0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff] + $0.bytes.suffix(3) })
+        if wanted.isEmpty { return true }
+        var body = NetlinkBytes()  // struct ifaddrmsg
+        body.append(UInt32(AF_INET6))
+        body.append(index)
+        let found = try netlink.request(58 /* RTM_GETMULTICAST */, flags: 0x300, body.bytes, "list groups of device", "\(index)")
+        var joined: Set<[UInt8]> = []
+        for message in found where message.count >= 8 && NetlinkBytes.read(message, 4, UInt32.self) == index {
+            for (type, value) in NetlinkBytes.attributes(message, after: 8) where type == 7 /* IFA_MULTICAST */ { joined.insert(value) }
+        }
+        return wanted.isSubset(of: joined)
+    }
+
     /// Destinations of all routes and addresses of all devices, without defaults, link-local and multicast: what a new subnet must not overlap.
     ///
     /// Of every table but those of other families' making: policy routing (a VPN) hides its routes in tables of its own.

@@ -1,0 +1,30 @@
+import Glibc
+import Linux
+import Testing
+
+/// Rootless: the same code as root of a user namespace that owns the network namespace.
+@Suite(.enabled(if: isRoot && environmentVariable("BERTH_TEST_NESTED") == nil, "needs root, and not to be started by itself"))
+struct UserNamespaceTests {
+    @Test func theSameWorksInAUserNamespace() throws {
+        // This very program, with the tests that connect.
+        let pipe = try makePipe()
+        let null = try FD.cwd.open("/dev/null", .readWrite)
+        let program = try FD.cwd.readLink("/proc/self/exe")
+        let child = try spawn(
+            SpawnRequest(
+                "/usr/bin/unshare",
+                [
+                    "unshare", "--user", "--map-root-user", "--net", program, "--no-parallel", "--filter",
+                    "AttachTests|nothingIsLeftAfterDetach|aFlushIsNoticedAndRepaired|aRangeOfPorts|whatIsNotPublished",
+                    "--testing-library", "swift-testing",
+                ], environment: currentEnvironment() + ["BERTH_TEST_NESTED=1"],
+                descriptors: [(null.fd, 0), (pipe.second.fd, 1), (pipe.second.fd, 2)]))
+        let ends = pipe.take()
+        close(OwnedFD(owning: ends.second))
+        let output = OwnedFD(owning: ends.first)
+        let text = String(decoding: try output.fd.readAll(), as: UTF8.self)
+        #expect(try child.wait() == .exited(0), "\(text)")
+        // 7 functions; none was skipped.
+        #expect(text.includes("Test run with 7 tests in 3 suites passed"), "\(text)")
+    }
+}
