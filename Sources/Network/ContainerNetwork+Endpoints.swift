@@ -4,7 +4,8 @@ import Linux
 
 extension ContainerNetwork {
     /// Makes the devices of endpoints, with addresses, up, and ready to carry packets.
-    func connect(_ endpoints: [EndpointPlan]) throws(NetworkError) {
+    /// - Parameter routes: default routes by these devices.
+    func connect(_ endpoints: [EndpointPlan], routes: [DefaultRoute] = []) throws(NetworkError) {
         if endpoints.isEmpty { return }
         guard let namespace else { return }
         let host = try host()
@@ -30,7 +31,7 @@ extension ContainerNetwork {
                 try host.route.send(prepared)
             }
         }
-        try setUpInside(endpoints)
+        try setUpInside(endpoints, routes)
         try networkError { () throws(SystemError) in
             for endpoint in endpoints { try awaitForwarding(endpoint, host) }
         }
@@ -38,7 +39,7 @@ extension ContainerNetwork {
 
     /// Addresses before `up`, so that the kernel tells the neighbours about them at once (arp_notify): an address may have been another
     /// container's a moment ago.
-    private func setUpInside(_ endpoints: [EndpointPlan]) throws(NetworkError) {
+    private func setUpInside(_ endpoints: [EndpointPlan], _ routes: [DefaultRoute]) throws(NetworkError) {
         var addresses: [[IPPrefix]] = []
         for endpoint in endpoints { addresses.append(try Self.addresses(of: endpoint).prefixes) }
         try networkError { () throws(SystemError) in
@@ -57,6 +58,7 @@ extension ContainerNetwork {
                     batch.setConfiguration(endpoint.interface, ipv4: [(22 /* IPV4_DEVCONF_ARP_NOTIFY */, 1)], linkLocal: false)
                     for prefix in prefixes { batch.addAddress(prefix, index: link.index, device: endpoint.interface) }
                     batch.raise(endpoint.interface)
+                    for each in routes where each.interface == endpoint.interface { batch.addDefault(each, index: link.index) }
                 }
                 try route.send(batch)
                 for (endpoint, prefixes) in zip(endpoints, addresses) {
@@ -71,23 +73,30 @@ extension ContainerNetwork {
     }
 
     /// The first endpoint with a gateway of a family has that family's default route.
-    func setDefaultRoutes(_ endpoints: [EndpointPlan]) throws(NetworkError) {
-        var routes: [(endpoint: EndpointPlan, gateway: IPAddress)] = []
+    static func defaultRoutes(_ endpoints: [EndpointPlan]) throws(NetworkError) -> [DefaultRoute] {
+        var routes: [DefaultRoute] = []
         for endpoint in endpoints {
             for text in endpoint.gateways {
                 guard let gateway = IPAddress(text) else {
                     throw NetworkError(.invalid, "add default route by", endpoint.interface, cause: "\"\(text)\" is no address")
                 }
-                if !routes.contains(where: { $0.gateway.isIPv6 == gateway.isIPv6 }) { routes.append((endpoint, gateway)) }
+                if routes.contains(where: { $0.gateway.isIPv6 == gateway.isIPv6 }) { continue }
+                routes.append(DefaultRoute(interface: endpoint.interface, gateway: gateway))
             }
         }
+        return routes
+    }
+
+    /// Replaces the default routes of devices that are up.
+    func setDefaultRoutes(_ endpoints: [EndpointPlan]) throws(NetworkError) {
+        let routes = try Self.defaultRoutes(endpoints)
         if routes.isEmpty { return }
         try networkError { () throws(SystemError) in
             try inside { (route) throws(SystemError) in
                 var batch = RouteBatch()
-                for (endpoint, gateway) in routes {
-                    guard let link = try route.link(endpoint.interface) else { continue }
-                    batch.addRoute(gateway: gateway, isIPv6: gateway.isIPv6, index: link.index, device: endpoint.interface)
+                for each in routes {
+                    guard let link = try route.link(each.interface) else { continue }
+                    batch.addDefault(each, index: link.index)
                 }
                 try route.send(batch)
             }
@@ -120,6 +129,18 @@ extension ContainerNetwork {
         // The kernel would make the same one and spend a second on looking for duplicates.
         if prefixes.contains(where: \.isIPv6), let linkLocal = mac.linkLocal { prefixes.append(linkLocal) }
         return (mac, prefixes)
+    }
+}
+
+/// The way out of a container, of one family.
+struct DefaultRoute {
+    let interface: String
+    let gateway: IPAddress
+}
+
+extension RouteBatch {
+    fileprivate mutating func addDefault(_ route: DefaultRoute, index: UInt32) {
+        addRoute(gateway: route.gateway, isIPv6: route.gateway.isIPv6, index: index, device: route.interface)
     }
 }
 

@@ -44,8 +44,7 @@ public final class ContainerNetwork {
             let elements = try PortElements.make(plan.ports, id: id)
             _ = try ports.bind(try PortBindings.keys(plan.ports))
             if !plan.endpoints.isEmpty || !elements.isEmpty { watchRuleset() }
-            try connect(plan.endpoints)
-            try setDefaultRoutes(plan.endpoints)
+            try connect(plan.endpoints, routes: try Self.defaultRoutes(plan.endpoints))
             // Elements last: whoever comes by a published port finds the container's address.
             if !elements.isEmpty { try publish(elements) }
         } catch {

@@ -67,9 +67,7 @@ struct IsolationTests {
 
     @Test(arguments: ["0", "1"]) func containersOfANetworkMayBeKeptApart(bridgeCallsFirewall: String) throws {
         try onHost { host in
-            for family in ["ip", "ip6"] {
-                try host.shell("echo \(bridgeCallsFirewall) > /proc/sys/net/bridge/bridge-nf-call-\(family)tables || true")
-            }
+            try host.bridgesCallFirewall(bridgeCallsFirewall)
             let outside = try host.makeOutside()
             let apart = network(1) { $0.connectsContainers = false }
             let port = PortPlan(.tcp, hostAddress: "0.0.0.0", hostPort: 8081, containerPort: 80, target: "172.30.1.2")

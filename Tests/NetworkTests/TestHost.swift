@@ -84,6 +84,13 @@ final class TestHost {
         return outside
     }
 
+    /// Whether what stays in a bridge goes through the IP firewall all the same, as it does where br_netfilter is loaded.
+    func bridgesCallFirewall(_ value: String) throws {
+        for name in ["ip", "ip6"] {
+            try shell("if [ -e /proc/sys/net/bridge ]; then echo \(value) > /proc/sys/net/bridge/bridge-nf-call-\(name)tables; fi")
+        }
+    }
+
     /// All that can be seen of networks here: to compare before and after. Waits until no removed device is left of a container whose
     /// namespace nobody holds any more.
     func snapshot(without devices: [String] = []) throws -> String {
