@@ -95,9 +95,17 @@ final class World {
     func startResolver(_ plan: ResolverPlan) throws {
         resolver = try start { ready in
             do {
-                let loop = try EventLoop { _ in }
+                var rest: () -> Void = {}
+                let loop = try EventLoop { _ in rest() }
                 let resolver = Resolver(plan, loop: loop)
+                // As a supervisor does that has nothing to do.
+                resolver.onActivity = { loop.set(.idle, in: 200_000_000) }
+                rest = {
+                    resolver.releaseMemory()
+                    loop.expectsRest = true
+                }
                 try resolver.open(namespace: container)
+                loop.set(.idle, in: 1)
                 ready()
                 loop.run()
             } catch { expect(false, "resolver: \(error)") }
@@ -136,6 +144,12 @@ final class World {
             return line.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
         }
         return 0
+    }
+
+    /// Nanoseconds of processor time that the resolver's process has used.
+    var processorTime: Int64 {
+        let text = (try? FD.cwd.readText("/proc/\(resolver)/schedstat", limit: 256)) ?? ""
+        return text.split(separator: " ").first.flatMap { Int64($0) } ?? 0
     }
 
     func end() {

@@ -170,7 +170,7 @@ public final class NameDirectory {
     /// - Parameter needed: even if that was done a moment ago.
     /// - Returns: whether the index is what the directory has now.
     private func refresh(needed: Bool) -> Bool {
-        guard let folder = openFolder(), let info = try? folder.fd.status() else {
+        guard let (folder, info) = openFolder() else {
             index = NameIndex()
             return true
         }
@@ -188,18 +188,19 @@ public final class NameDirectory {
         return true
     }
 
-    private func openFolder() -> SharedFD? {
+    private func openFolder() -> (folder: SharedFD, info: stat)? {
         if let folder {
-            if let info = try? folder.fd.status(), info.st_nlink > 0 { return folder }
+            if let info = try? folder.fd.status(), info.st_nlink > 0 { return (folder, info) }
             // Removed; another may have its name.
             forget()
         }
-        guard let opened = try? FD.cwd.open(path, [.readOnly, .directory]) else { return nil }
+        guard let opened = try? FD.cwd.open(path, [.readOnly, .directory]), let info = try? opened.fd.status() else { return nil }
         var type: Int64 = 0
         var rest: (Int64, Int64, Int64, Int64) = (0, 0, 0, 0)
         countsInodes = cl_fstatfs(opened.raw, &type, &rest.0, &rest.1, &rest.2, &rest.3) == 0 && type == 0x0102_1994 /* tmpfs */
-        folder = SharedFD(opened)
-        return folder
+        let folder = SharedFD(opened)
+        self.folder = folder
+        return (folder, info)
     }
 
     /// A number that no other file of the name has: its inode's, and when that was made into what it is.
