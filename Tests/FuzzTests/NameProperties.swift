@@ -12,6 +12,9 @@ enum NameProperties {
             try expect(DNSReply.answers(in: bytes).allSatisfy { $0.data.upperBound <= bytes.count }, "a record ends outside")
             try expect(reply.question.map { $0.name.wire.count <= 255 } ?? true, "a name is too long")
         }
+        // The files of names: what another supervisor wrote, whole or not.
+        let written = NameEntry.parse(bytes).encoded()
+        try expect(NameEntry.parse(written).encoded() == written, "names are written as others")
         // Whatever the last bytes are, they are not the message's.
         let half = bytes.count / 2
         let part = DNSQuery.read(bytes, count: half)

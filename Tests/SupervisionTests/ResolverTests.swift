@@ -365,7 +365,7 @@ import Testing
                 world.expect(answered > 1000, "\(answered) in a second")
                 let each = (world.processorTime - processor) / Int64(max(answered, 1))
                 var rested = dirty()
-                for _ in 0..<50 where rested >= after {
+                for _ in 0..<250 where rested - before >= 256 {
                     usleep(20_000)
                     rested = dirty()
                 }
