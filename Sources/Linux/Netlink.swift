@@ -46,13 +46,6 @@ public struct NetlinkSocket: ~Copyable {
     public func join(group: Int32) throws(SystemError) {
         // One without a port of its own is told nothing.
         try check(cl_netlink_bind(socket.raw), "bind netlink socket")
-        // A number of its own: the kernel's messages are from 0, and nobody is told what comes from himself.
-        var address = sockaddr_storage()
-        address.ss_family = 16 /* AF_NETLINK */
-        let bound = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(socket.raw, $0, 12 /* struct sockaddr_nl */) }
-        }
-        if bound != 0 { throw SystemError(Errno(rawValue: Glibc.errno), "bind netlink socket") }
         var number = group
         if setsockopt(socket.raw, 270, 1 /* NETLINK_ADD_MEMBERSHIP */, &number, 4) != 0 {
             throw SystemError(Errno(rawValue: Glibc.errno), "join netlink group", "\(group)")

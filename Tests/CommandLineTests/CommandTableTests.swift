@@ -51,6 +51,12 @@ enum Table {
         ("manifest add a b", .manifestAdd), ("manifest annotate a b", .manifestAnnotate),
         ("manifest inspect a", .manifestInspect), ("manifest push a", .manifestPush), ("manifest rm a", .manifestRm),
         ("manifest remove a b", .manifestRemove), ("manifest exists a", .manifestExists),
+        ("network create n", .networkCreate), ("network ls", .networkList), ("network list", .networkList),
+        ("network inspect n", .inspectNetwork), ("network exists n", .networkExists), ("network rm n", .networkRemove),
+        ("network remove n", .networkRemove), ("network prune -f", .networkPrune), ("network connect n c", .networkConnect),
+        ("network disconnect n c", .networkDisconnect), ("network update --dns-add 1.1.1.1 n", .networkUpdate), ("port c", .port),
+        ("container port c 80/tcp", .port),
+        ("update --publish-add 80 c", .update), ("container update c", .update),
     ]
 
     @Test(arguments: spellings) func reaches(_ line: String, _ verb: Verb) throws {

@@ -82,8 +82,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("run -p80:80 img", "not supported yet: --publish"), ("run -P img", "not supported yet: --publish-all"),
-        ("run --add-host a:b img", "not supported yet: --add-host"), ("create --dns x img", "not supported yet: --dns"),
+        ("run --link-local-ip 169.254.1.1 img", "not supported yet: --link-local-ip"),
+        ("network create --scope swarm n", "not supported yet: --scope"), ("update -m 1g c", "not supported yet: --memory"),
         ("run --health-cmd x --replace img", "not supported yet: --health-cmd, --replace"),
         ("--host x ps", "not supported yet: --host"), ("rm --link x", "not supported yet: --link"),
         ("image prune --external", "not supported yet: --external"), ("start --checkpoint x y", "not supported yet: --checkpoint"),

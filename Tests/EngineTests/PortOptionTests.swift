@@ -42,7 +42,8 @@ struct PortOptionTests {
     @Test func whatIsExposed() throws {
         let ports = try ExposedPorts(option: "8000-8002/udp")
         #expect(ports.first == 8000 && ports.last == 8002 && ports.text == "8000-8002/udp")
-        #expect(ports.contains(try ExposedPorts(option: "8001/udp")) && !ports.contains(try ExposedPorts(option: "8001")))
+        #expect(ports.contains(ExposedPorts(transport: .udp, first: 8001, count: 2)))
+        #expect(!ports.contains(ExposedPorts(transport: .tcp, first: 8001, count: 1)))
         for text in ["", "0", "80:80", "x/tcp", "80/", "65536", "2-1"] {
             #expect(throws: EngineError.self) { try ExposedPorts(option: text) }
         }

@@ -100,6 +100,11 @@ import Testing
 
     /// As the first version made stores.
     private func makeFirstVersion() throws {
+        try store.database.run("DROP TABLE ports")
+        try store.database.run("DROP TABLE endpoints")
+        try store.database.run("DROP TABLE subnets")
+        try store.database.run("DROP TABLE networks")
+        try store.database.run("DROP TABLE address_prefixes")
         try store.database.run("DROP TRIGGER compressed_layers_end")
         try store.database.run("DROP TABLE compressed_layers")
         try store.database.run("DROP TABLE repo_digests")

@@ -163,7 +163,7 @@ struct NetworkRemoveCommand {
     }
 }
 
-/// `berth network connect`, `disconnect`
+/// `berth network connect`, `disconnect`, `update`
 struct NetworkConnectCommand {
     let session: Session
     private var arguments: ParsedArguments { session.arguments }
@@ -181,6 +181,18 @@ struct NetworkConnectCommand {
             attachment.links = arguments.strings("link")
             try session.engine.connect(arguments.positionals.last ?? "", attachment)
         }
+        return 0
+    }
+
+    func update() throws(CommandError) -> Int32 {
+        let added = arguments.strings("dns-add")
+        let dropped = arguments.strings("dns-drop")
+        if added.isEmpty, dropped.isEmpty { throw CommandError("nothing to change: give --dns-add or --dns-drop") }
+        let name = arguments.positionals.first ?? ""
+        try engine { () throws(EngineError) in
+            try session.engine.updateNetwork(name, addingServers: added, droppingServers: dropped)
+        }
+        session.print(name)
         return 0
     }
 

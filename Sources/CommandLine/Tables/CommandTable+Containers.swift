@@ -157,6 +157,25 @@ extension CommandTable {
             unsupported: { Flag.unsupported(switches: "all/a latest/l") }, run: action(.port))
     }
 
+    var update: Command {
+        Command(
+            "update", spellings: ["container update", "update"], operands: Self.oneOrMore,
+            summary: "Change which ports of containers are published",
+            examples: [Example("A further port of a container that runs", "berth update --publish-add 8443:443 web")],
+            arity: .atLeast(1), completion: [.names(.containers)], flags: ContainerFlags.update,
+            unsupported: {
+                Flag.unsupported(
+                    values: """
+                        blkio-weight blkio-weight-device cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpu-shares/c cpus cpuset-cpus
+                        cpuset-mems device-read-bps device-read-iops device-write-bps device-write-iops env/e health-cmd
+                        health-interval health-log-destination health-max-log-count health-max-log-size health-on-failure
+                        health-retries health-start-period health-startup-cmd health-startup-interval health-startup-retries
+                        health-startup-success health-startup-timeout health-timeout kernel-memory memory/m memory-reservation
+                        memory-swap memory-swappiness pids-limit restart ulimit unsetenv
+                        """, switches: "latest/l no-healthcheck")
+            }, run: action(.update))
+    }
+
     var inspect: Command {
         Command(
             "inspect", operands: "NAME|ID [NAME|ID...]", summary: "Show all that is known of containers and images",

@@ -6,6 +6,7 @@ extension CommandTable {
         .group("network", summary: "Manage networks") {
             [
                 networkConnect, networkCreate, networkDisconnect, networkExists, inspectNetwork, networkList, networkPrune, networkRemove,
+                networkUpdate,
             ]
         }
     }
@@ -36,6 +37,13 @@ extension CommandTable {
             "disconnect", operands: "NETWORK CONTAINER", summary: "Disconnect a container from a network",
             arity: .exactly(2), completion: [.names(.networks), .names(.containers)], flags: NetworkFlags.disconnect,
             run: action(.networkDisconnect))
+    }
+
+    private var networkUpdate: Command {
+        Command(
+            "update", operands: "NETWORK", summary: "Change where a network asks for names of the outside",
+            examples: [Example("Ask one server instead of another", "berth network update --dns-add 9.9.9.9 --dns-drop 1.1.1.1 web")],
+            arity: .exactly(1), completion: [.names(.networks)], flags: NetworkFlags.update, run: action(.networkUpdate))
     }
 
     private var networkExists: Command {

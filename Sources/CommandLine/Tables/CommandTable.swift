@@ -42,7 +42,7 @@ struct CommandTable: Sendable {
             container, image, manifest, network, registry, system, volume,
             attach, create, history, `import`, inspect, kill, load, login, logout, logs, pause, port, rename, restart, rm("rm"),
             rmi("rmi"), save, search,
-            start, stop, tag, top, unpause, untag, wait,
+            start, stop, tag, top, unpause, untag, update, wait,
         ]
     }
 
@@ -50,7 +50,7 @@ struct CommandTable: Sendable {
         .group("container", summary: "Manage containers") {
             [
                 attach, create, exec, inspectContainer, kill, logs, ps("ls", aliases: ["list", "ps"]), pause,
-                containerPrune, port, rename, restart, rm("rm", aliases: ["remove"]), run, start, stop, top, unpause, wait,
+                containerPrune, port, rename, restart, rm("rm", aliases: ["remove"]), run, start, stop, top, unpause, update, wait,
             ]
         }
     }

@@ -42,6 +42,13 @@ enum ContainerFlags {
         ]
     }
 
+    @Sendable static func update() -> [Flag] {
+        [
+            .list("publish-add", nil, "Publish a port, as [[address:]port:]port[/udp]", value: "port"),
+            .list("publish-rm", nil, "Publish a port of the container no longer, as port[/udp] or as it was published", value: "port"),
+        ]
+    }
+
     @Sendable static func logs() -> [Flag] {
         [
             .bool("details", nil, "Show labels and variables chosen by log options too"),

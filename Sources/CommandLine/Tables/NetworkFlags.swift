@@ -41,6 +41,13 @@ enum NetworkFlags {
         ]
     }
 
+    @Sendable static func update() -> [Flag] {
+        [
+            .value("dns-add", nil, .stringSlice, "Server to ask too", value: "address"),
+            .value("dns-drop", nil, .stringSlice, "Server to ask no longer", value: "address"),
+        ]
+    }
+
     @Sendable static func disconnect() -> [Flag] {
         [.bool("force", "f", "Forget the connection also where it cannot be taken away")]
     }

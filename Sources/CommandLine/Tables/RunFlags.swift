@@ -6,7 +6,7 @@ enum RunFlags {
     @Sendable static func create() -> [Flag] {
         var flags: [Flag] = []
         // One allocation, and no array copied into the next: this runs before every container starts.
-        flags.reserveCapacity(80)
+        flags.reserveCapacity(96)
         flags += identity()
         flags += process()
         flags += storage()

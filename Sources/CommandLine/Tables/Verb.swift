@@ -1,6 +1,6 @@
 /// What a command of the table does, whatever it was spelled.
 enum Verb: String, Sendable, CaseIterable {
-    case run, create, start, stop, kill, restart, rm, ps, logs, exec, attach, wait, top, pause, unpause, rename, port
+    case run, create, start, stop, kill, restart, rm, ps, logs, exec, attach, wait, top, pause, unpause, rename, port, update
     /// `berth inspect`: any object; the other two take one kind only.
     case inspect, inspectContainer, inspectImage
     case images, load, `import`, save, tag, rmi
@@ -8,7 +8,8 @@ enum Verb: String, Sendable, CaseIterable {
     case history, untag, imageExists
     case imagePrune, containerPrune, volumePrune, systemPrune, systemUsage
     case login, logout, search
-    case networkCreate, networkExists, inspectNetwork, networkList, networkConnect, networkDisconnect, networkPrune, networkRemove
+    case networkCreate, networkExists, inspectNetwork, networkList, networkConnect, networkDisconnect, networkUpdate, networkPrune,
+        networkRemove
     case version, info, systemCheck
     case registryServe
     case imageCopy, imageSync, imageDelete, imageListTags

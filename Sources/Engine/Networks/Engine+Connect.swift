@@ -1,4 +1,5 @@
 import Control
+import Glibc
 import Linux
 import Store
 
@@ -96,7 +97,7 @@ extension Engine {
 
     /// Writes the files of a container anew from the database and tells its supervisor, where one runs.
     func reloadNetworks(of view: ContainerView) throws(EngineError) {
-        guard hasSupervisor(view.id), let connection = try connect(view.id) else { return }
+        guard let connection = try supervisor(of: view.id) else { return }
         connection.watch(view.observation.supervisor)
         let store = try self.store()
         var connections = try stored { () throws(StoreError) in try store.connections(ofContainer: view.id) }
@@ -119,6 +120,17 @@ extension Engine {
             try config.save(in: directory.fd, durable: false)
             try connection.reload()
         }
+    }
+
+    /// - Returns: nil when the container does not run.
+    private func supervisor(of id: String) throws(EngineError) -> SupervisorConnection? {
+        // One that is just being made has read its plan and has no socket yet.
+        for _ in 0..<500 {
+            guard hasSupervisor(id) else { return nil }
+            if let connection = try connect(id) { return connection }
+            usleep(10_000)
+        }
+        return nil
     }
 
     private func openContainer(_ id: String) throws(ControlError) -> OwnedFD {

@@ -14,7 +14,7 @@ extension Engine {
     }
 
     /// A network with the families a container has addresses of there.
-    private struct Reach {
+    struct Reach {
         var network: NetworkDefinition
         var ipv4: Bool
         var ipv6: Bool
@@ -90,7 +90,7 @@ extension Engine {
 
     // MARK: Ports
 
-    private func addPorts(
+    func addPorts(
         of definition: ContainerDefinition, _ reach: [Reach], to request: inout ConnectionRequest
     ) throws(EngineError) {
         if definition.ports.isEmpty, !definition.publishesAll { return }
@@ -241,7 +241,7 @@ extension Engine {
         }
         try addPorts(of: definition, reach, to: &request)
         if !request.ports.isEmpty || !reconnections.isEmpty || !connections.ports.isEmpty {
-            connections = try claimed(definition) { () throws(StoreError) in
+            connections = try claimed { () throws(StoreError) in
                 try store.claim(
                     container: definition.id, request, reconnections: reconnections,
                     durability: definition.autoRemove ? .volatile : .durable)
@@ -252,7 +252,7 @@ extension Engine {
 
     // MARK: Refusals
 
-    private func claimed<T>(_ definition: ContainerDefinition, _ body: () throws(StoreError) -> T) throws(EngineError) -> T {
+    func claimed<T>(_ body: () throws(StoreError) -> T) throws(EngineError) -> T {
         do throws(StoreError) { return try body() } catch { throw connectionRefusal(error) }
     }
 

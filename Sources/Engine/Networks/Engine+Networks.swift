@@ -172,6 +172,36 @@ extension Engine {
         return Set(try stored { () throws(StoreError) in try store.endpoints() }.compactMap(\.networkID))
     }
 
+    /// Changes where names are asked for that nobody in a network has; containers that run are told.
+    ///
+    /// - Throws: `.notFound` for a server that is to go and is not there; nothing is changed then.
+    public func updateNetwork(_ text: String, addingServers added: [String], droppingServers dropped: [String]) throws(EngineError) {
+        let definition = try network(text)
+        guard definition.driver == "bridge" else {
+            throw EngineError(.permission, sentence: "\(definition.name) is a pre-defined network and cannot be changed")
+        }
+        for text in added + dropped where IPAddress(text) == nil { throw .invalid("invalid IP address: \(text)") }
+        let store = try self.store()
+        try stored { () throws(StoreError) in
+            try store.updateNetwork(id: definition.id) { (bytes) throws(StoreError) in
+                var changed = definition
+                do throws(EngineError) { try changed.decode(bytes) } catch { throw StoreError(.corrupt, "", cause: error.description) }
+                for server in dropped {
+                    guard let index = changed.dns.firstIndex(of: server) else {
+                        throw StoreError(.notFound, "", cause: "network \(changed.name) has no DNS server \(server)")
+                    }
+                    changed.dns.remove(at: index)
+                }
+                changed.dns += added.filter { !changed.dns.contains($0) }
+                return changed.encode()
+            }
+        }
+        for record in try stored({ () throws(StoreError) in try store.endpoints(ofNetwork: definition.id) }) {
+            guard let view = try? container(record.containerID) else { continue }
+            try reloadNetworks(of: view)
+        }
+    }
+
     // MARK: Removal
 
     /// Removes a network that no running container is connected to.

@@ -27,7 +27,35 @@ extension Store {
     /// - Throws: `.inUse` with the container that has a port in `holders`; `.tooLarge` where no port is free.
     func claimPorts(_ request: ConnectionRequest, container id: String) throws(StoreError) {
         try database.run("DELETE FROM ports WHERE container_id=?", [.text(id)])
-        var position: Int64 = 0
+        try addPorts(request, container: id, from: 0)
+    }
+
+    /// Changes a container's definition and, with it, the ports it has now.
+    ///
+    /// - Parameters:
+    ///   - request: ports to add; empty for a container that does not run.
+    ///   - isRemoved: which of its ports go.
+    /// - Throws: `.notFound`; as ``insertContainer``.
+    public func changePorts(
+        container id: String, definition: [UInt8], _ request: ConnectionRequest, removing isRemoved: (PortRecord) -> Bool,
+        durability: Durability
+    ) throws(StoreError) {
+        try database.transaction(durability) { () throws(StoreError) in
+            guard try database.run("UPDATE containers SET definition=? WHERE id=?", [.blob(definition), .text(id)]) == 1 else {
+                throw StoreError(.notFound, "update container", id, cause: "no such container")
+            }
+            for port in try ports(ofContainer: id) where isRemoved(port) {
+                try database.run(
+                    "DELETE FROM ports WHERE container_id=? AND transport=? AND address=? AND first=?",
+                    [.text(id), .text(port.transport), .blob(port.address.bytes), .integer(Int64(port.hostPort))])
+            }
+            let last = try database.firstInteger("SELECT max(position) FROM ports WHERE container_id=?", [.text(id)])
+            try addPorts(request, container: id, from: (last ?? -1) + 1)
+        }
+    }
+
+    private func addPorts(_ request: ConnectionRequest, container id: String, from start: Int64) throws(StoreError) {
+        var position = start
         for wanted in request.ports {
             let first = try place(wanted, container: id, request)
             for address in wanted.addresses {
@@ -88,7 +116,7 @@ extension Store {
         ) { row in if let port = Store.port(row) { found.append(port) } }
         for other in found where other.address.isIPv6 == address.isIPv6 {
             guard other.address == address || other.address.isUnspecified || address.isUnspecified else { continue }
-            // Its own were taken away before: what is there of it was asked for twice.
+            // Its own of the last start are gone: what is there of it was asked for twice.
             if other.containerID == id || request.isRunning(other.containerID) {
                 return (other.containerID, address, max(first, other.hostPort))
             }

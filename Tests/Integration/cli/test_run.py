@@ -75,9 +75,8 @@ def test_the_shells_way_to_die_of_a_signal(berth):
 
 
 FLAGS_OF_LATER = [
-    ("--publish", "80:80"), ("-p", "80:80"), ("--dns", "1.1.1.1"), ("--health-cmd", "true"), ("--gpus", "all"), ("--add-host", "a:1.2.3.4"),
-    ("--publish-all",), ("--volumes-from", "x"), ("--link", "x"), ("--ip", "10.0.0.2"), ("--mac-address", "02:00:00:00:00:01"),
-    ("--umask", "077"), ("--storage-opt", "size=1G"), ("--device-cgroup-rule", "c 1:1 r"), ("--expose", "80"),
+    ("--health-cmd", "true"), ("--gpus", "all"), ("--volumes-from", "x"), ("--link-local-ip", "169.254.1.1"),
+    ("--umask", "077"), ("--storage-opt", "size=1G"), ("--device-cgroup-rule", "c 1:1 r"),
 ]  # fmt: skip
 
 

@@ -365,7 +365,7 @@ def test_a_container_made_before_the_one_it_joins_runs(berth):
     assert berth.ok("start", "-a", "joins").text == os.readlink(f"/proc/{berth.pid('later')}/ns/pid")
 
 
-@pytest.mark.parametrize("words", [("--network", "bridge"), ("--network", "mynet"), ("--pid", "x"), ("--ipc", "x"), ("--uts", "container:x"), ("--userns", "x"), ("--userns", "auto:size=0"), ("--userns", "auto:size=x"), ("--userns", "keep-id:uid=-1"), ("--userns", "keep-id:x=1"), ("--userns", "host:x"), ("--pid", "shareable"), ("--network", "shareable"), ("--network", "container:"), ("--network", "")])
+@pytest.mark.parametrize("words", [("--network", "mynet"), ("--network", "name=x,y=z"), ("--pid", "x"), ("--ipc", "x"), ("--uts", "container:x"), ("--userns", "x"), ("--userns", "auto:size=0"), ("--userns", "auto:size=x"), ("--userns", "keep-id:uid=-1"), ("--userns", "keep-id:x=1"), ("--userns", "host:x"), ("--pid", "shareable"), ("--network", "shareable"), ("--network", "container:"), ("--network", "")])
 def test_modes_that_are_none(root_berth, words):
     result = root_berth.call("run", "--rm", *words, "test", "true")
     if words[1] == "":
