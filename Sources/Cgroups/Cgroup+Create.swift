@@ -231,30 +231,30 @@ private struct Creation {
         }
         return CgroupError(
             .notDelegated, "limit \(needed.listed) in", "\"\(own)\"",
-            "this cgroup is not delegated to user \(getuid()): \(error.errno.description)", errno: error.errno,
+            "this cgroup is not delegated to user \(userIDOutside()): \(error.errno.description)", errno: error.errno,
             fix: fix(hierarchy))
     }
 
     /// What an administrator types once. Never "give the user the cgroup he is in": that may be the root.
     func fix(_ hierarchy: CgroupHost.Hierarchy) -> String {
-        let name = "user-\(getuid())"
+        let name = "user-\(userIDOutside())"
         if !hierarchy.name.isEmpty {
             let all = host.legacy.filter { !$0.controllers.isDisjoint(with: required) }
             let places = (all.isEmpty ? [hierarchy] : all).map {
                 $0.mountPoint + ($0.ownPath == "/" ? "" : $0.ownPath) + "/" + name
             }
-            return "sudo sh -c 'for d in \(places.joined(separator: " ")); do mkdir -p $d && chown -R \(getuid()) $d "
+            return "sudo sh -c 'for d in \(places.joined(separator: " ")); do mkdir -p $d && chown -R \(userIDOutside()) $d "
                 + "&& echo '$$' > $d/cgroup.procs; done'"
         }
         if FD.cwd.exists("/run/systemd/system") {
             // A login session's cgroup belongs to root: only the user's own systemd can give a delegated one.
-            return hierarchy.ownPath.split(separator: "/").contains("user@\(getuid()).service")
+            return hierarchy.ownPath.split(separator: "/").contains("user@\(userIDOutside()).service")
                 ? Cgroup.delegationFix : "start it under: systemd-run --user --scope -p Delegate=yes"
         }
         let root = hierarchy.mountPoint
         return "sudo sh -c 'c=\"+cpu +io +memory +pids\"; d=\(root)/\(name); mkdir -p $d/shell; "
             + "echo $c > \(root)/cgroup.subtree_control; echo $c > $d/cgroup.subtree_control; "
-            + "chown -R \(getuid()) $d; echo '$$' > $d/shell/cgroup.procs'"
+            + "chown -R \(userIDOutside()) $d; echo '$$' > $d/shell/cgroup.procs'"
     }
 }
 

@@ -19,7 +19,7 @@ final class SystemdBus {
     static func address(rootless: Bool) -> String {
         if !rootless { return "/run/systemd/private" }
         let directory = environmentVariable("XDG_RUNTIME_DIR") ?? ""
-        return (directory.isEmpty ? "/run/user/\(getuid())" : directory) + "/systemd/private"
+        return (directory.isEmpty ? "/run/user/\(userIDOutside())" : directory) + "/systemd/private"
     }
 
     /// Connects and says who we are.

@@ -40,6 +40,38 @@ public func isInUserNamespace() -> Bool {
     readIDMap("/proc/self/uid_map") != [IDMapping(inside: 0, outside: 0, count: UInt32.max)]
 }
 
+/// The caller's user id as the parent of its user namespace knows it: an ordinary user's own where the caller is root of a
+/// namespace that this user made.
+public func userIDOutside() -> UInt32 {
+    let own = geteuid()
+    return readIDMap("/proc/self/uid_map").first { own >= $0.inside && own - $0.inside < $0.count }
+        .map { $0.outside &+ (own - $0.inside) } ?? own
+}
+
+/// The same mappings with outer ids as seen from within a user namespace.
+///
+/// - Parameter namespace: that namespace's own map.
+/// - Returns: nil when an id is not in the namespace.
+public func translate(_ mappings: [IDMapping], into namespace: [IDMapping]) -> [IDMapping]? {
+    var result: [IDMapping] = []
+    for mapping in mappings {
+        var (inside, outside, left) = (UInt64(mapping.inside), UInt64(mapping.outside), UInt64(mapping.count))
+        while left > 0 {
+            guard
+                let extent = namespace.first(where: { outside >= UInt64($0.outside) && outside - UInt64($0.outside) < UInt64($0.count) })
+            else { return nil }
+            let offset = outside - UInt64(extent.outside)
+            let count = min(left, UInt64(extent.count) - offset)
+            result.append(
+                IDMapping(
+                    inside: UInt32(truncatingIfNeeded: inside), outside: UInt32(truncatingIfNeeded: UInt64(extent.inside) + offset),
+                    count: UInt32(truncatingIfNeeded: count)))
+            (inside, outside, left) = (inside + count, outside + count, left - count)
+        }
+    }
+    return result
+}
+
 /// Which ids of a namespace an id map describes.
 public enum IDKind: Sendable {
     case user, group

@@ -40,6 +40,9 @@ public struct CreateRequest {
     public var controllers: Controllers = .accounting
     /// Let systemd make the cgroup: `linux.cgroupsPath` is then `slice:prefix:name`, or empty.
     public var systemdCgroup = false
+    /// The caller is in another user namespace than the one that owns its mount namespace: its capabilities mean nothing for
+    /// what is mounted there.
+    public var mountsAreForeign = false
 
     public init(id: String, bundle: String, root: String, spec: Spec) {
         self.id = id

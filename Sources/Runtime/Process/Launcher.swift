@@ -266,7 +266,7 @@ struct Launcher {
         record.bundle = request.bundle
         record.rootfs = plan.rootfsMountPoint
         record.created = rfc3339(wallClockNanoseconds())
-        record.owner = getuid()
+        record.owner = rootless ? userIDOutside() : getuid()
         record.annotations = request.spec.annotations
         record.cgroup = cgroup.record
         try kernel("write state") { () throws(SystemError) in
@@ -284,7 +284,7 @@ struct Launcher {
 }
 
 extension IDMapping {
-    init(_ mapping: LinuxIDMapping) {
+    package init(_ mapping: LinuxIDMapping) {
         self.init(inside: mapping.containerID, outside: mapping.hostID, count: mapping.size)
     }
 }

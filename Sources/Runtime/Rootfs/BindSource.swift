@@ -6,10 +6,13 @@ import Linux
 struct BindSource {
     let path: String
     let options: MountOptions
+    /// The caller's capabilities do not reach the mounts of other user namespaces.
+    let entersUserNamespace: Bool
 
-    init(_ path: String, _ options: MountOptions) {
+    init(_ path: String, _ options: MountOptions, entersUserNamespace: Bool = false) {
         self.path = path
         self.options = options
+        self.entersUserNamespace = entersUserNamespace
     }
 
     /// `/proc/PID/root/…`: a mount of another process's mount namespace, which cannot be cloned from outside of it.
@@ -48,7 +51,8 @@ struct BindSource {
             do throws(SystemError) {
                 // Not to be traced by what runs there.
                 try check(cl_prctl(4 /* PR_SET_DUMPABLE */, 0, 0, 0, 0), "forbid tracing")
-                let kinds: Int32 = 0x0002_0000 | (hasCapability(21 /* CAP_SYS_ADMIN */) ? 0 : 0x1000_0000)
+                let isPrivileged = !entersUserNamespace && hasCapability(21 /* CAP_SYS_ADMIN */)
+                let kinds: Int32 = 0x0002_0000 | (isPrivileged ? 0 : 0x1000_0000)
                 try check(cl_setns(process.raw, kinds), "enter mount namespace of process", "\(pid)")
                 let root = try FD.cwd.open("/", [.path, .directory])
                 // The container could have put a link there.

@@ -18,7 +18,7 @@ struct RootfsPreparation {
         self.rootless = rootless
     }
 
-    private var isPrivileged: Bool { hasCapability(21 /* CAP_SYS_ADMIN */) }
+    private var isPrivileged: Bool { !request.mountsAreForeign && hasCapability(21 /* CAP_SYS_ADMIN */) }
 
     consuming func run() throws(RuntimeError) {
         try locateRootfs()
@@ -99,7 +99,7 @@ struct RootfsPreparation {
             let options = MountOptions(mount.options)
             guard options.bind || mount.type == "bind" else { continue }
             let idmapped = options.idmap || !mount.uidMappings.isEmpty || !mount.gidMappings.isEmpty
-            let source = BindSource(plan.hostPath(mount.source), options)
+            let source = BindSource(plan.hostPath(mount.source), options, entersUserNamespace: request.mountsAreForeign)
             guard idmapped || crossesNamespace || source.isForeign else { continue }
             let namespace = idmapped ? try mappingNamespace(mount) : nil
             let copy: SharedFD = try kernel("open mount source \"\(mount.source)\"") { () throws(SystemError) in
