@@ -89,3 +89,80 @@ int cl_timerfd_set(int fd, int64_t nanoseconds) {
     struct itimerspec t = {.it_value = {nanoseconds / 1000000000, nanoseconds % 1000000000}};
     RESULT(timerfd_settime(fd, 0, &t, NULL));
 }
+
+int cl_internet_accept(int fd, struct cl_internet *peer) {
+    union internet a;
+    socklen_t size = sizeof a;
+    memset(&a, 0, sizeof a);
+    int number = accept4(fd, &a.any, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (number < 0) return -errno;
+    decode(peer, &a);
+    return number;
+}
+
+int cl_reset_on_close(int fd) {
+    struct linger linger = {1, 0};
+    return setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger) < 0 ? -errno : 0;
+}
+
+long cl_internet_receive_local(int fd, void *data, size_t size, struct cl_internet *peer, struct cl_internet *local) {
+    union internet name;
+    struct iovec part = {data, size};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo))];
+    } control;
+    struct msghdr message = {&name, sizeof name, &part, 1, &control, sizeof control, 0};
+    memset(&name, 0, sizeof name);
+    memset(local, 0, sizeof *local);
+    long count = recvmsg(fd, &message, MSG_DONTWAIT);
+    if (count < 0) return -errno;
+    decode(peer, &name);
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
+        if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+            /* The address the kernel would answer from, which for a broadcast is one of the host's. */
+            local->family = AF_INET;
+            memcpy(local->bytes, &((struct in_pktinfo *)CMSG_DATA(c))->ipi_spec_dst, 4);
+        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+            struct in6_pktinfo *info = (struct in6_pktinfo *)CMSG_DATA(c);
+            local->family = AF_INET6;
+            local->scope = info->ipi6_ifindex;
+            memcpy(local->bytes, &info->ipi6_addr, 16);
+        }
+    }
+    return count;
+}
+
+long cl_internet_send_from(int fd, const void *data, size_t size, const struct cl_internet *peer, const struct cl_internet *local) {
+    union internet name;
+    struct iovec part = {(void *)data, size};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+    } control;
+    memset(&control, 0, sizeof control);
+    struct msghdr message = {&name, encode(&name, peer), &part, 1, &control, 0, 0};
+    struct cmsghdr *c = &control.align;
+    if (local->family == AF_INET6) {
+        struct in6_pktinfo info;
+        memset(&info, 0, sizeof info);
+        memcpy(&info.ipi6_addr, local->bytes, 16);
+        if (info.ipi6_addr.s6_addr[0] == 0xfe) info.ipi6_ifindex = local->scope;
+        c->cmsg_level = IPPROTO_IPV6;
+        c->cmsg_type = IPV6_PKTINFO;
+        c->cmsg_len = CMSG_LEN(sizeof info);
+        memcpy(CMSG_DATA(c), &info, sizeof info);
+        message.msg_controllen = CMSG_SPACE(sizeof info);
+    } else {
+        struct in_pktinfo info;
+        memset(&info, 0, sizeof info);
+        memcpy(&info.ipi_spec_dst, local->bytes, 4);
+        c->cmsg_level = IPPROTO_IP;
+        c->cmsg_type = IP_PKTINFO;
+        c->cmsg_len = CMSG_LEN(sizeof info);
+        memcpy(CMSG_DATA(c), &info, sizeof info);
+        message.msg_controllen = CMSG_SPACE(sizeof info);
+    }
+    long count = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return count < 0 ? -errno : count;
+}

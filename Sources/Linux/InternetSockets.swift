@@ -53,7 +53,8 @@ public struct InternetEndpoint: Sendable, Hashable, CustomStringConvertible {
         self.init(address, port: port)
     }
 
-    init(_ raw: cl_internet) {
+    /// As the C functions give it.
+    public init(_ raw: cl_internet) {
         isIPv6 = raw.family == AF_INET6
         port = raw.port
         scope = raw.scope
@@ -68,7 +69,8 @@ public struct InternetEndpoint: Sendable, Hashable, CustomStringConvertible {
         low = words.1
     }
 
-    var raw: cl_internet {
+    /// As the C functions take it.
+    public var raw: cl_internet {
         var raw = cl_internet()
         raw.family = isIPv6 ? AF_INET6 : AF_INET
         raw.port = port
@@ -91,6 +93,19 @@ public struct InternetEndpoint: Sendable, Hashable, CustomStringConvertible {
         var raw = raw
         let bytes = withUnsafeBytes(of: &raw.bytes) { Array($0.prefix(isIPv6 ? 16 : 4)) }
         return IPAddress(bytes: bytes) ?? IPAddress(four: (127, 0, 0, 1))
+    }
+
+    /// Any port of the same address.
+    public var withoutPort: InternetEndpoint {
+        var raw = raw
+        raw.port = 0
+        return InternetEndpoint(raw)
+    }
+
+    /// Not reachable from, or of no meaning in, another network namespace: loopback and link-local addresses.
+    public var belongsToItsHost: Bool {
+        if !isIPv6 { return high >> 24 & 0xff == 127 }
+        return high >> 56 == 0xfe || (high == 0 && low == 1)
     }
 
     public var description: String { isIPv6 ? "[\(address)]:\(port)" : "\(address):\(port)" }

@@ -53,6 +53,8 @@ public enum RuntimeProgram {
             HostBinary.finish()
             return superviseMain(arguments: Array(arguments.dropFirst()))
         }
+        if arguments.first == "hold-network" { return holdNetworkMain(arguments: Array(arguments.dropFirst())) }
+        if arguments.first == "forward-ports" { return forwardPortsMain(arguments: Array(arguments.dropFirst())) }
         // Only these have a process that a container can look at.
         if arguments.contains(where: { $0 == "create" || $0 == "run" || $0 == "exec" }) { HostBinary.protect() }
         defer { HostBinary.finish() }

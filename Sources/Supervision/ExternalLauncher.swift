@@ -12,15 +12,17 @@ import OCI
 final class ExternalLauncher: ContainerLauncher {
     fileprivate let config: SupervisionConfig
     fileprivate let run: String
+    private let network: UserNetwork?
     private let command: ExternalCommand
     private var pidfd: SharedFD?
     private var cgroup: Cgroup?
     private var ownMounts = false
     private(set) var userNamespace: SharedFD?
 
-    init(_ config: SupervisionConfig, run: String) {
+    init(_ config: SupervisionConfig, run: String, network: UserNetwork? = nil) {
         self.config = config
         self.run = run
+        self.network = network
         command = ExternalCommand(
             runtime: config.runtime, bundle: config.bundle, root: ContainerFiles.externalState(run: run, id: config.id),
             log: ContainerFiles.runDirectory(run: run, id: config.id) + "/runtime.log")
@@ -102,7 +104,9 @@ final class ExternalLauncher: ContainerLauncher {
         guard case .overlay(let plan) = config.rootfs else { return }
         do throws(SystemError) {
             if !ownMounts {
-                if !config.userMap.isEmpty { try enterUserNamespace() }
+                // The namespace of the networks has the user's whole map as well, and the container's network namespace must
+                // belong to it.
+                if !config.userMap.isEmpty, network == nil { try enterUserNamespace() }
                 try check(cl_unshare(0x0002_0000 /* CLONE_NEWNS */), "make mount namespace")
                 // Mounts of the host still come to us, ours do not go to the host.
                 try check(cl_mount(nil, "/", nil, 1 << 19 | 1 << 14 /* MS_SLAVE | MS_REC */, nil), "separate mounts", "/")

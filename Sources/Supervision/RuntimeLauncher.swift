@@ -9,16 +9,20 @@ import Runtime
 final class RuntimeLauncher: ContainerLauncher {
     private let config: SupervisionConfig
     private let root: String
+    private let network: UserNetwork?
     private var container: Container?
     private(set) var userNamespace: SharedFD?
     /// Its last reference, so that the container's mounts go when it is taken down. Otherwise its first process takes them
     /// down while it ends, and waits for a grace period of all processors before its parent hears of the end.
     private var mountNamespace: SharedFD?
 
-    /// - Parameter root: the runtime's state root.
-    init(_ config: SupervisionConfig, root: String) {
+    /// - Parameters:
+    ///   - root: the runtime's state root.
+    ///   - network: the namespaces that this process has entered.
+    init(_ config: SupervisionConfig, root: String, network: UserNetwork? = nil) {
         self.config = config
         self.root = root
+        self.network = network
     }
 
     func create(_ stdio: ContainerStdio) throws(LaunchFailure) -> LaunchedContainer {
@@ -41,7 +45,7 @@ final class RuntimeLauncher: ContainerLauncher {
     /// config.json is read anew for each run, and forgotten: what is needed later is in the runtime's state.
     private func makeRequest(_ stdio: ContainerStdio) throws(LaunchFailure) -> CreateRequest {
         let bytes: [UInt8]
-        let spec: Spec
+        var spec: Spec
         do throws(SystemError) {
             bytes = try FD.cwd.readFile(config.bundle + "/" + ContainerFiles.specification)
         } catch {
@@ -51,8 +55,17 @@ final class RuntimeLauncher: ContainerLauncher {
         if !config.joined.allSatisfy(\.isAlive) {
             throw LaunchFailure("a container whose namespaces are joined does not run any more; start that first")
         }
+        if let network, var linux = spec.linux {
+            // config.json has ids of the host, and they are given to the container by the user namespace we are in.
+            let translated = try network.translate(
+                users: linux.uidMappings.map(IDMapping.init), groups: linux.gidMappings.map(IDMapping.init))
+            linux.uidMappings = translated.users.map(LinuxIDMapping.init)
+            linux.gidMappings = translated.groups.map(LinuxIDMapping.init)
+            spec.linux = linux
+        }
         var request = CreateRequest(id: config.id, bundle: config.bundle, root: root, spec: spec)
         request.specBytes = bytes
+        request.mountsAreForeign = network != nil
         if case .overlay(let plan) = config.rootfs {
             var overlay = OverlayRootfs(
                 lower: plan.lower, upper: plan.upper, work: plan.work, userXattr: plan.userXattr, volatile: plan.volatile)
@@ -99,6 +112,12 @@ final class RuntimeLauncher: ContainerLauncher {
             complain(error.description)
         }
         container = nil
+    }
+}
+
+extension LinuxIDMapping {
+    init(_ mapping: IDMapping) {
+        self.init(containerID: mapping.inside, hostID: mapping.outside, size: mapping.count)
     }
 }
 

@@ -78,13 +78,16 @@ private func makeSupervisor(_ arguments: SuperviseArguments, _ signals: SharedFD
     }
     let lock = try acquireLock(directory.fd, arguments)
     let config = try SupervisionConfig.load(from: directory.fd)
+    let (network, ports) = try enterUserNetwork(config, run: arguments.run)
     let launcher: any ContainerLauncher =
         config.runtime.isEmpty
-        ? RuntimeLauncher(config, root: ContainerFiles.runtimeRoot(run: arguments.run))
-        : ExternalLauncher(config, run: arguments.run)
+        ? RuntimeLauncher(config, root: ContainerFiles.runtimeRoot(run: arguments.run), network: network)
+        : ExternalLauncher(config, run: arguments.run, network: network)
     let supervisor: Supervisor
     do throws(SystemError) {
         supervisor = try Supervisor(arguments, config, directory: directory, lock: lock, launcher: launcher)
+        supervisor.userNetwork = network
+        supervisor.userPorts = ports
     } catch {
         throw ControlError(error, "supervise", id)
     }
@@ -93,6 +96,20 @@ private func makeSupervisor(_ arguments: SuperviseArguments, _ signals: SharedFD
         try supervisor.watchSignals(signals)
     }
     return supervisor
+}
+
+/// The networks of an ordinary user are in namespaces of that user; a container that has one is made from within.
+private func enterUserNetwork(
+    _ config: SupervisionConfig, run: String
+) throws(ControlError) -> (network: UserNetwork?, ports: UserPorts?) {
+    guard let plan = config.network, !plan.endpoints.isEmpty, geteuid() != 0 else { return (nil, nil) }
+    do throws(LaunchFailure) {
+        // Ports are the host's: from in there it cannot be reached any more.
+        let ports = try UserPorts.bind(plan.ports)
+        return (try UserNetwork.enter(run: run), ports)
+    } catch {
+        throw ControlError(.startFailed, "connect", config.name, cause: error.text, exitCode: error.exitCode)
+    }
 }
 
 private func step<T>(_ id: String, _ body: () throws(SystemError) -> T) throws(ControlError) -> T {

@@ -49,6 +49,11 @@ extension Supervisor {
     /// A child that is not the container's first process has ended: an orphan of the container, or the runtime that has
     /// done, or could not do, what a client waits for.
     func otherEnded(_ pid: Int32, _ status: ExitStatus) {
+        if let userPorts, pid == userPorts.forwarder {
+            // Somebody has killed it. Its ports are still ours.
+            if userPorts.forwarderEnded(), stage == .running { forwardPorts() }
+            return
+        }
         guard let index = execs.firstIndex(where: { $0.pid == pid }) else { return }
         let exec = execs.remove(at: index)
         guard exec.client.token != nil else { return }

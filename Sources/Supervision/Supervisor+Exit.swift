@@ -181,6 +181,7 @@ extension Supervisor {
     func leave() {
         // The socket before the lock: who finds the lock free finds no dead socket either.
         try? removeTree(.cwd, ContainerFiles.runDirectory(run: arguments.run, id: arguments.id))
+        userNetwork?.leave()
         loop.stop()
     }
 }

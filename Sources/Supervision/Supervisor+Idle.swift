@@ -26,7 +26,7 @@ extension Supervisor {
     /// Takes this process out of the OOM killer's first choice, once the container's process is made: children inherit
     /// the score.
     func protectFromOutOfMemory() {
-        guard geteuid() == 0 else { return }
+        guard geteuid() == 0, userNetwork == nil else { return }
         if usualOOMScore.isEmpty { usualOOMScore = (try? FD.cwd.readText("/proc/self/oom_score_adj", limit: 64)) ?? "0" }
         try? FD.cwd.writeFile("/proc/self/oom_score_adj", Array("-999".utf8))
     }

@@ -112,8 +112,8 @@ extension Supervisor {
         try ask { () throws(LaunchFailure) in try launcher.setFrozen(frozen) }
     }
 
-    private func ask(_ body: () throws(LaunchFailure) -> Void) throws(ControlError) {
-        do throws(LaunchFailure) { try body() } catch { throw refusal(error.text) }
+    private func ask<T>(_ body: () throws(LaunchFailure) -> T) throws(ControlError) -> T {
+        do throws(LaunchFailure) { return try body() } catch { throw refusal(error.text) }
     }
 
     private func setRestartPolicy(_ policy: RestartPolicy) {
@@ -134,13 +134,18 @@ extension Supervisor {
     /// What has changed is carried out at once where the container is connected; otherwise by its next run.
     private func changeNetwork(to plan: NetworkPlan?) throws(ControlError) {
         guard plan != config.network else { return }
+        let adapted = try ask { () throws(LaunchFailure) in try adapt(plan ?? NetworkPlan()) }
+        if userNetwork != nil, plan?.ports != config.network?.ports {
+            throw refusal("published ports of users other than root change when the container is started again")
+        }
         if let connections {
-            do throws(NetworkError) { try connections.change(to: plan ?? NetworkPlan()) } catch {
+            do throws(NetworkError) { try connections.change(to: adapted) } catch {
                 throw refusal(error.description)
             }
-        } else if let plan, let container, stage == .created || stage == .running {
+        } else if plan != nil, let container, stage == .created || stage == .running {
             // It was started without any.
-            let made = ContainerConnections(plan, id: arguments.id, run: arguments.run, loop: loop) { [unowned self] in becomeIdleSoon() }
+            let made = ContainerConnections(adapted, id: arguments.id, run: arguments.run, loop: loop) { [unowned self] in becomeIdleSoon()
+            }
             try ask { () throws(LaunchFailure) in try made.open(pid: container.pid) }
             connections = made
         }

@@ -32,6 +32,10 @@ package final class Supervisor {
     let output: OutputStream
     let error: OutputStream
     let input: InputStream
+    /// Where the container's networks are; nil for root, and without networks.
+    var userNetwork: UserNetwork?
+    /// Its ports of the host, where an ordinary user publishes some.
+    var userPorts: UserPorts?
     var lock: SupervisorLock
     var record: PhaseRecord
     var stage = Stage.idle
@@ -153,12 +157,19 @@ package final class Supervisor {
             return
         }
         stage = .running
+        forwardPorts()
         releaseStandardError()
         protectFromOutOfMemory()
         broadcast(.started(pid: record.pid, startedAt: record.startedAt))
         becomeIdleSoon()
         // It may have ended already, its signal taken by the runtime's own waiting.
         reap()
+    }
+
+    /// Leads an ordinary user's published ports to the container. One process for all of them, from the first run to the last.
+    func forwardPorts() {
+        guard let userNetwork, let userPorts, userPorts.forwarder == 0 else { return }
+        do throws(SystemError) { try userPorts.forward(keepsSource: userNetwork.keepsSources) } catch { complain(error.description) }
     }
 
     /// Takes up the pid, the terminal and what observers need to know.
@@ -178,9 +189,18 @@ package final class Supervisor {
         }
     }
 
+    /// A plan as this supervisor can carry it out.
+    func adapt(_ plan: NetworkPlan) throws(LaunchFailure) -> NetworkPlan {
+        if let userNetwork { return userNetwork.adapt(plan) }
+        if plan.endpoints.isEmpty || geteuid() == 0 { return plan }
+        throw LaunchFailure("it was started without a network, and has another user namespace than networks have: stop and start it")
+    }
+
     private func connect(_ launched: LaunchedContainer) throws(LaunchFailure) {
         guard let plan = config.network else { return }
-        let made = ContainerConnections(plan, id: arguments.id, run: arguments.run, loop: loop) { [unowned self] in becomeIdleSoon() }
+        let made = ContainerConnections(try adapt(plan), id: arguments.id, run: arguments.run, loop: loop) { [unowned self] in
+            becomeIdleSoon()
+        }
         try made.open(pid: launched.pid)
         connections = made
     }

@@ -181,6 +181,12 @@ int cl_internet_connect(int fd, const struct cl_internet *address); /* NULL: giv
 int cl_internet_name(int fd, struct cl_internet *address);          /* getsockname(2) */
 long cl_internet_receive(int fd, void *data, size_t size, int flags, struct cl_internet *from);
 long cl_internet_send(int fd, const void *data, size_t size, int flags, const struct cl_internet *to); /* to: may be NULL */
+/* The connection, not blocking. */
+int cl_internet_accept(int fd, struct cl_internet *peer);
+/* One datagram, without waiting; local is the address it came to (IP_PKTINFO must be on), or is to go from. */
+long cl_internet_receive_local(int fd, void *data, size_t size, struct cl_internet *peer, struct cl_internet *local);
+long cl_internet_send_from(int fd, const void *data, size_t size, const struct cl_internet *peer, const struct cl_internet *local);
+int cl_reset_on_close(int fd); /* SO_LINGER of 0: the other side sees a reset */
 int cl_socket_option(int fd, int level, int name, int value);
 int cl_socket_error(int fd); /* SO_ERROR as -errno */
 int cl_timerfd_create(void); /* monotonic, not blocking */

@@ -1,0 +1,44 @@
+import CLinux
+import Control
+import Glibc
+import Linux
+
+extension UserNetwork {
+    /// A plan as it is carried out in a user's namespaces.
+    ///
+    /// Published ports are the forwarder's, not the firewall's. The host is not the networks' gateway here: it has the address by
+    /// which the outside knows it. Its name servers at loopback addresses are reached through pasta.
+    func adapt(_ plan: NetworkPlan) -> NetworkPlan {
+        var plan = plan
+        plan.ports = []
+        guard var resolver = plan.resolver else { return plan }
+        let gateways = Set(plan.endpoints.flatMap(\.bridge.addresses).compactMap { IPPrefix($0)?.address.description })
+        if !hostAddresses.isEmpty {
+            for index in resolver.fixed.indices where resolver.fixed[index].addresses.contains(where: gateways.contains) {
+                resolver.fixed[index].addresses = hostAddresses
+            }
+        }
+        if !resolver.asksFromContainer {
+            var seen: Set<String> = []
+            resolver.upstreams = resolver.upstreams.map { text in
+                guard let place = InternetEndpoint(text, defaultPort: 53), place.belongsToItsHost else { return text }
+                return HostRoutes.hasDefault(isIPv6: false) ? PastaProcess.resolver : PastaProcess.resolver6
+            }.filter { seen.insert($0).inserted }
+        }
+        plan.resolver = resolver
+        return plan
+    }
+
+    /// The host's own addresses by which it speaks to the outside. In the host's network namespace; nothing is sent.
+    static func findHostAddresses() -> [String] {
+        ["192.0.2.1", "2001:db8::1"].compactMap { text in
+            guard let anywhere = IPAddress(text), let socket = try? makeInternetSocket(.datagram, isIPv6: anywhere.isIPv6) else {
+                return nil
+            }
+            guard (try? socket.fd.connect(to: InternetEndpoint(anywhere, port: 9))) != nil, let own = try? socket.fd.localEndpoint(),
+                !own.belongsToItsHost
+            else { return nil }
+            return own.address.description
+        }
+    }
+}

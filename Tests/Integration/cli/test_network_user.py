@@ -1,0 +1,261 @@
+"""Networks of an ordinary user: one pair of namespaces for all containers, pasta as the way out, ports with the client's address.
+
+docs/networks-rootless.md says what holds here.
+"""
+
+import json
+import os
+import pathlib
+import secrets
+import shutil
+import signal
+import subprocess
+import threading
+
+import pytest
+from host import wait_for
+from user_networks import ADDRESS, ADDRESS6, OUTSIDE, OUTSIDE6, World, holders, wait_gone
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("pasta"), reason="needs root to build a host of its own, and pasta (apt install passt)")  # fmt: skip
+
+
+@pytest.fixture
+def world():
+    made = World()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def net(world, user_berth):
+    """The engine of the ordinary user with a network of both families; it is gone afterwards, and nothing is left."""
+    name = "n" + secrets.token_hex(3)
+    world.ok(user_berth, "network", "create", "--subnet", "10.89.1.0/24", "--subnet", "fd89:1::/64", "--ipv6", name)
+    user_berth.net = name
+    yield user_berth
+    user_berth.clear()
+    wait_gone(user_berth)
+    world.ok(user_berth, "network", "rm", name)
+
+
+def up(world, engine, *flags, command=("sleep", "1000")):
+    return world.ok(engine, "run", "-d", "--network", engine.net, *flags, "test", *command).text
+
+
+def pid(world, engine, name):
+    return int(world.ok(engine, "inspect", "-f", "{{.State.Pid}}", name).text)
+
+
+def address(world, engine, name, family="IPAddress"):
+    networks = json.loads(world.ok(engine, "inspect", name).out)[0]["NetworkSettings"]["Networks"]
+    return networks[engine.net][family]
+
+
+def test_containers_reach_each_other(world, net):
+    up(world, net, "--name", "one")
+    up(world, net, "--name", "two")
+    world.serve(pid(world, net, "one"), "tcp", "0.0.0.0", 80)
+    target, own = address(world, net, "one"), address(world, net, "two")
+    assert world.ask(pid(world, net, "two"), "tcp", target, 80)[0] == own
+    # One pair of namespaces and one pasta serve both.
+    assert [len(pids) for pids in holders(net).values()] == [1, 1]
+
+
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+@pytest.mark.parametrize(("target", "seen"), [(OUTSIDE, ADDRESS), (OUTSIDE6, ADDRESS6)])
+def test_a_way_out(world, net, kind, target, seen):
+    up(world, net, "--name", "one")
+    world.serve("outside", kind, target, 7000)
+    assert world.ask(pid(world, net, "one"), kind, target, 7000)[::2] == [seen, "hello"]
+
+
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+def test_a_published_port_shows_who_asks(world, net, kind):
+    up(world, net, "--name", "one", "-p", f"8080:80/{kind}")
+    inside = pid(world, net, "one")
+    for place in ("0.0.0.0", address(world, net, "one", "GlobalIPv6Address")):
+        world.serve(inside, kind, place, 80)
+    for target, source in ((ADDRESS, OUTSIDE), (ADDRESS6, OUTSIDE6)):
+        assert world.ask("outside", kind, target, 8080)[::2] == [source, "hello"]
+        # The host itself, by the address that others know.
+        assert world.ask("host", kind, target, 8080)[::2] == [target, "hello"]
+    # Loopback addresses mean nothing to a container: it sees its gateway.
+    assert world.ask("host", kind, "127.0.0.1", 8080)[::2] == ["10.89.1.1", "hello"]
+    assert world.ask("host", kind, "::1", 8080)[::2] == ["fd89:1::1", "hello"]
+
+
+def test_many_clients_at_once_and_large_bodies(world, net):
+    up(world, net, "-p", "8080:80", "--name", "one")
+    world.serve(pid(world, net, "one"), "tcp", "0.0.0.0", 80)
+    text = "x" * 300_000
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(world.ask("outside", "tcp", ADDRESS, 8080, "@300000"))) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 12
+    assert all(answer[0] == OUTSIDE and answer[2] == text for answer in answers), [str(answer)[:80] for answer in answers]
+    assert len({answer[1] for answer in answers}) == 12
+
+
+def test_a_port_in_use_is_told(world, net):
+    taken = world.python("host", "import socket,time; s=socket.socket(); s.bind(('0.0.0.0', 8080)); s.listen(); print('ready', flush=True); time.sleep(100)")
+    taken.stdout.readline()
+    world.call(net, "run", "-d", "--network", net.net, "-p", "0.0.0.0:8080:80", "test", "true").fails(
+        125, r"0\.0\.0\.0:8080.*(already in use|already allocated)")
+
+
+def test_a_low_port_is_explained(world, net):
+    world.call(net, "run", "-d", "--network", net.net, "-p", "0.0.0.0:80:80", "test", "true").fails(
+        125, r"failed to bind host port 0\.0\.0\.0:80/tcp: permission denied: ports below 1024 .*ip_unprivileged_port_start=80")
+
+
+def test_ports_come_back_after_a_restart_and_after_the_forwarder_was_killed(world, net):
+    up(world, net, "--name", "one", "-p", "8080:80", "--restart", "always", command=("sleep", "1000"))
+    first = pid(world, net, "one")
+    os.kill(first, signal.SIGKILL)
+    second = wait_for(lambda: next((p for p in [pid(world, net, "one")] if p not in (0, first)), None), "the second run")
+    world.serve(second, "tcp", "0.0.0.0", 80)
+    assert world.ask("outside", "tcp", ADDRESS, 8080)[0] == OUTSIDE
+    supervisor = net.supervisor(world.ok(net, "inspect", "-f", "{{.Id}}", "one").text)
+    children = pathlib.Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    [forwarder] = [int(p) for p in children if pathlib.Path(f"/proc/{p}/comm").read_text() == "berth-ports\n"]
+    os.kill(forwarder, signal.SIGKILL)
+    wait_for(lambda: world.ask("outside", "tcp", ADDRESS, 8080)[0] == OUTSIDE, "the port to lead in again")
+
+
+def test_nothing_is_left(world, net):
+    for _ in range(2):
+        assert world.ok(net, "run", "--rm", "--network", net.net, "test", "echo", "hello").text == "hello"
+    wait_gone(net)
+    assert not [name for name in os.listdir(net.run_root / "networks") if name in ("holder.sock", "pasta", "pasta.ready")]
+
+
+def test_ten_at_once_make_one_pair(world, net):
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(up(world, net))) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 10
+    assert [len(pids) for pids in holders(net).values()] == [1, 1]
+
+
+def test_a_killed_pasta_is_replaced(world, net):
+    up(world, net, "--name", "one")
+    world.serve("outside", "tcp", OUTSIDE, 7000)
+    [pasta] = holders(net)["pasta"]
+    os.kill(pasta, signal.SIGKILL)
+    wait_for(lambda: holders(net)["pasta"] not in ([], [pasta]), "another pasta")
+    inside = pid(world, net, "one")
+    wait_for(lambda: world.ask(inside, "tcp", OUTSIDE, 7000)[0] == ADDRESS, "the way out")
+
+
+def test_a_killed_holder_takes_nothing_along_and_leaves_nothing(world, net):
+    up(world, net, "--name", "one")
+    world.serve("outside", "tcp", OUTSIDE, 7000)
+    [holder], [pasta] = holders(net).values()
+    os.kill(holder, signal.SIGKILL)
+    assert world.ask(pid(world, net, "one"), "tcp", OUTSIDE, 7000)[0] == ADDRESS
+    # The next one makes namespaces of its own.
+    up(world, net, "--name", "two")
+    assert world.ask(pid(world, net, "two"), "tcp", OUTSIDE, 7000)[0] == ADDRESS
+    assert len(holders(net)["pasta"]) == 2
+    world.ok(net, "rm", "-f", "one")
+    wait_for(lambda: pasta not in holders(net)["pasta"], "the first pasta's end")
+
+
+def test_commands_of_the_user_work_from_outside(world, net):
+    up(world, net, "--name", "one", command=("sh", "-c", "echo begun; exec sleep 1000"))
+    assert world.ok(net, "exec", "one", "id", "-u").text == "0"
+    world.ok(net, "exec", "-d", "one", "touch", "/made")
+    wait_for(lambda: world.call(net, "exec", "one", "test", "-e", "/made").code == 0, "the file")
+    assert world.ok(net, "logs", "one").text == "begun"
+    assert world.ok(net, "ps", "--format", "{{.Names}}").lines == ["one"]
+    world.ok(net, "exec", "one", "sh", "-c", "touch /f && chown 5:6 /f")
+    world.ok(net, "stop", "-t", "0", "one")
+    world.ok(net, "rm", "one")
+    assert net.directories() == []
+
+
+@pytest.mark.parametrize("mode", ["keep-id", "auto"])
+def test_user_namespace_modes(world, net, mode):
+    result = world.call(net, "run", "--rm", "--network", net.net, "--userns", mode, "test", "cat", "/proc/self/uid_map")
+    without = world.call(net, "run", "--rm", "--network", "none", "--userns", mode, "test", "cat", "/proc/self/uid_map")
+    assert result.code == without.code
+    if result.code == 0:
+        count = lambda text: sum(int(line.split()[2]) for line in text.splitlines())  # noqa: E731
+        assert count(result.out) == count(without.out)
+    wait_gone(net)
+    assert net.directories() == []
+
+
+def test_no_pasta_is_told_with_what_to_type(world, net):
+    world.host.sh(f"mount --bind /dev/null {os.path.realpath(shutil.which('pasta'))}", "mount")
+    world.call(net, "run", "--network", net.net, "test", "true").fails(125, r"need pasta.*apt install passt")
+
+
+def test_a_closed_tun_is_told_with_what_to_type(user_berth):
+    world = World(tun_mode=0o600)
+    try:
+        world.ok(user_berth, "network", "create", "closed")
+        world.call(user_berth, "run", "--network", "closed", "test", "true").fails(125, r"/dev/net/tun.*permission denied.*chmod 0666")
+        user_berth.clear()
+        world.ok(user_berth, "network", "rm", "closed")
+    finally:
+        world.close()
+
+
+def test_a_host_without_a_way_out_still_connects_containers(user_berth):
+    world = World(is_connected=False)
+    try:
+        user_berth.net = "alone"
+        world.ok(user_berth, "network", "create", "alone")
+        up(world, user_berth, "--name", "one")
+        up(world, user_berth, "--name", "two")
+        world.serve(pid(world, user_berth, "one"), "tcp", "0.0.0.0", 80)
+        assert world.ask(pid(world, user_berth, "two"), "tcp", address(world, user_berth, "one"), 80)[2] == "hello"
+        # The way out comes with the host's.
+        world.connect()
+        world.serve("outside", "tcp", OUTSIDE, 7000)
+        wait_for(lambda: world.ask(pid(world, user_berth, "two"), "tcp", OUTSIDE, 7000)[0] == ADDRESS, "the way out")
+        user_berth.clear()
+        world.ok(user_berth, "network", "rm", "alone")
+    finally:
+        world.close()
+
+
+def test_names_are_asked_of_the_hosts_server(world, net):
+    """By way of pasta. Not at a loopback address here: the pasta of Debian 12 leaves those out."""
+    resolv = world.directory / "resolv.conf"
+    resolv.write_text("nameserver 198.51.100.10\n")
+    world.host.sh(f"mount --bind {resolv} /etc/resolv.conf", "mount")
+    server = world.python("host", DNS_SERVER)
+    assert server.stdout.readline() == "ready\n"
+    up(world, net, "--name", "one")
+    lookup = world.python(pid(world, net, "one"), DNS_CLIENT)
+    assert lookup.communicate(timeout=15)[0] == "198.51.100.77\n"
+
+
+DNS_CLIENT = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(5)
+s.sendto(b"\\x12\\x34\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\7example\\4test\\0\\0\\1\\0\\1", ("127.0.0.11", 53))
+print(".".join(map(str, s.recv(2000)[-4:])))
+"""
+
+DNS_SERVER = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("198.51.100.10", 53))
+print("ready", flush=True)
+while True:
+    data, peer = s.recvfrom(2000)
+    end = data.index(0, 12) + 5
+    answer = data[:2] + b"\\x81\\x80" + data[4:6] + b"\\0\\1\\0\\0\\0\\0" + data[12:end] + b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\x3c\\0\\4" + bytes([198, 51, 100, 77])
+    s.sendto(answer, peer)
+"""
