@@ -157,9 +157,9 @@ extension MACAddress {
 /// this hardly ever waits, and never longer than a tenth of a second.
 /// - Parameter isReady: nil: there is nothing to wait for any more.
 func waitUntil(_ isReady: () throws(SystemError) -> Bool?) throws(SystemError) {
-    for _ in 0..<200 {
+    for attempt in 0..<200 {
         if try isReady() ?? true { return }
-        usleep(500)
+        usleep(attempt < 10 ? 50 : 500)
     }
 }
 
