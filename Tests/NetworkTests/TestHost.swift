@@ -16,7 +16,8 @@ final class TestHost {
         home = SharedFD(try currentNetworkNamespace())
         run = "\(environmentVariable("TMPDIR") ?? "/tmp")/berth-network-\(hexadecimal(randomBytes(6)))"
         try FD.cwd.makeDirectory(run, mode: 0o700)
-        try shell("ip link set lo up")
+        // A new namespace may take over that the machine forwards.
+        try shell("ip link set lo up; echo 0 > /proc/sys/net/ipv4/ip_forward")
     }
 
     fileprivate func clear() { _ = try? shell("rm -rf \(run)") }
