@@ -54,17 +54,33 @@ struct PastaProcess: ~Copyable {
             // Without this its gateway is the host's 127.0.0.1, with every service that trusts it.
             "--no-map-gw",
         ]
+        // Only where nothing else leads there: with it, answers of the host's name server to questions that were asked directly come
+        // from the wrong address.
+        let passesQuestions = resolverIsLocal()
         if HostRoutes.hasDefault(isIPv6: false) {
-            words += ["--address", address, "--netmask", "29", "--gateway", gateway, "--dns-forward", resolver]
+            words += ["--address", address, "--netmask", "29", "--gateway", gateway]
+            if passesQuestions { words += ["--dns-forward", resolver] }
         } else {
             words += ["--ipv6-only"]
         }
         if HostRoutes.hasDefault(isIPv6: true) {
-            words += ["--address", address6, "--gateway", gateway6, "--dns-forward", resolver6]
+            words += ["--address", address6, "--gateway", gateway6]
+            if passesQuestions { words += ["--dns-forward", resolver6] }
         } else {
             words += ["--ipv4-only"]
         }
         return words
+    }
+
+    /// The host's first name server has a loopback address.
+    private static func resolverIsLocal() -> Bool {
+        guard let text = try? FD.cwd.readText("/etc/resolv.conf", limit: 1 << 16) else { return false }
+        for line in text.split(separator: "\n") {
+            let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
+            guard words.count >= 2, words[0] == "nameserver" else { continue }
+            return InternetEndpoint(String(words[1]), defaultPort: 53)?.belongsToItsHost ?? false
+        }
+        return false
     }
 
     /// Whether it forwards; false when it has ended instead. Waits for either.
