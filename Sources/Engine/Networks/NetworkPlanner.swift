@@ -57,7 +57,8 @@ struct NetworkPlanner {
         let ways = [false, true].map { gatewayEndpoint(ipv6: $0)?.record.id }
         for endpoint in endpoints {
             var made = EndpointPlan(
-                bridge: endpoint.network.bridgePlan(device: endpoint.device, endpoint.options), interface: interface(endpoint), hostInterface: "veth" + endpoint.record.id.prefix(11),
+                bridge: endpoint.network.bridgePlan(device: endpoint.device, endpoint.options), interface: interface(endpoint),
+                hostInterface: "veth" + endpoint.record.id.prefix(11),
                 mac: EndpointAddresses.mac(of: endpoint.record))
             for address in [endpoint.record.ipv4, endpoint.record.ipv6] where address != nil {
                 made.addresses.append(endpoint.network.text(of: address))
