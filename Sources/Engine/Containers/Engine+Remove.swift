@@ -3,6 +3,7 @@ import Cgroups
 import Control
 import Glibc
 import Linux
+import Network
 import OCI
 import Store
 
@@ -120,7 +121,18 @@ extension Engine {
         _ lock: borrowing SupervisorLock, _ directory: FD, _ store: Store, _ view: ContainerView, _ volumes: Bool
     ) throws(EngineError) {
         try? directory.writeFile(ContainerFiles.removed, [])
+        forgetConnections(view, directory)
         try removeRow(store, view, volumes)
+    }
+
+    /// A supervisor that was killed leaves no exit record, and its published ports lead on to an address that is free now.
+    /// A user's are in the namespace of their containers.
+    private func forgetConnections(_ view: ContainerView, _ directory: FD) {
+        guard view.definition.isConnectable, !directory.exists(ContainerFiles.exitRecord),
+            let plan = try? currentPlanner(view.definition)?.plan()
+        else { return }
+        if !host.isRootless { kernelNetworks.forget(plan, view.id) }
+        for directory in plan.resolver?.directories ?? [] { _ = NameRegistration.sweep(directory: directory) }
     }
 
     private func removeRow(_ store: Store, _ view: ContainerView, _ volumes: Bool) throws(EngineError) {

@@ -11,11 +11,14 @@ struct KernelNetworks {
     var isPortFree: (_ transport: String, _ address: IPAddress, _ port: UInt16) -> Bool = KernelNetworks.isFree
     /// Takes a network's devices and rules away; nothing where there are none.
     var remove: (_ bridge: BridgePlan) -> Void
+    /// Takes away what a killed supervisor left of a container's connections; nothing where it left nothing.
+    var forget: (_ plan: NetworkPlan, _ container: String) -> Void
 
     /// - Parameter run: the engine's run directory.
     init(run: String) {
         routes = { (try? HostNetwork(run: run).routes()) ?? [] }
         remove = { bridge in try? HostNetwork(run: run).remove(bridge: bridge) }
+        forget = { plan, container in try? HostNetwork(run: run).forget(plan, id: container) }
     }
 
     /// Where the kernel, and so everybody, takes ports from that nobody named (ip(7)).

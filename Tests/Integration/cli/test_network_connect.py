@@ -48,9 +48,12 @@ def net(suite, who, berth_programs, test_archive):
 def assert_nothing_left(engine):
     """Of containers; the default network's bridge and the empty table stay."""
     wait_for(lambda: engine.host.links() <= engine.before | {bridge(engine)}, f"links to go: {engine.host.links()}")
-    for name in elements(engine):
-        assert not name.startswith("ports"), elements(engine)
+    assert not PORTS & set(elements(engine)), elements(engine)
     assert not [path for path in (engine.run_root / "networks").rglob("*") if len(path.name) == 64 and path.is_file()]
+
+
+# The maps of published ports.
+PORTS = {"any4", "any6", "own4", "own6"}
 
 
 def bridge(engine):
@@ -349,6 +352,16 @@ def test_killed(net, whom):
     assert address(net, "one") == here
     with serve(in_namespace_of(net.pid("one")), "tcp", "0.0.0.0", 80):
         assert ask(net.outside, "tcp", HERE, 8080).startswith(OUTSIDE + " ")
+
+
+@pytest.mark.parametrize("flags", [[], ["--rm"]], ids=["", "--rm"])
+def test_removed_after_its_supervisor_was_killed(net, flags):
+    """Its ports must not lead to whoever gets its address next."""
+    up(net, "one", "-p", "8080:80", "-p", "127.0.0.1:8081:81", *flags)
+    assert PORTS & set(elements(net)) == {"any4", "own4"}
+    os.kill(net.supervisor(net.inspect("one")["Id"]), signal.SIGKILL)
+    net.ok("rm", "-f", "one")
+    assert_nothing_left(net)
 
 
 def test_run_rm_leaves_nothing(net):
