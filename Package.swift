@@ -86,16 +86,16 @@ let package = Package(
         floor("Seccomp", ["Linux", "OCI", "JSON"]),
         floor("Cgroups", ["Linux", "OCI"]),
         floor("Control", ["Linux", "JSON", "OCI"]),
-        // Floor 4
+        // Floor 4. Not called Network: a dependency imports a module of that name wherever there is one.
         floor("Runtime", ["Linux", "JSON", "OCI", "Seccomp", "Cgroups"]),
         floor("Store", ["Linux", "JSON", "OCI", "Archive", "CSQLite"]),
         networked("Registry", ["Linux", "JSON", "OCI", "Archive"], client),
-        floor("Network", ["CLinux", "Linux", "JSON", "Control"]),
+        floor("Networks", ["CLinux", "Linux", "JSON", "Control"]),
         // Floor 5
         networked("RegistryServer", ["Linux", "JSON", "OCI", "Archive", "Store", "CLinux", "CCrypt"], server),
-        floor("Supervision", ["Linux", "JSON", "OCI", "Cgroups", "Control", "Runtime", "Network"]),
+        floor("Supervision", ["Linux", "JSON", "OCI", "Cgroups", "Control", "Runtime", "Networks"]),
         // Floor 6
-        floor("Engine", ["Linux", "JSON", "OCI", "Seccomp", "Cgroups", "Control", "Archive", "Store", "Registry", "Network", "CCrypto"]),
+        floor("Engine", ["Linux", "JSON", "OCI", "Seccomp", "Cgroups", "Control", "Archive", "Store", "Registry", "Networks", "CCrypto"]),
         floor("RuntimeCommands", ["Linux", "JSON", "OCI", "Flags", "Seccomp", "Cgroups", "Control", "Runtime", "Supervision"]),
         // Floor 7
         floor("CommandLine", ["Linux", "JSON", "OCI", "Flags", "Control", "Archive", "Engine", "Registry", "RegistryServer"]),
@@ -115,7 +115,7 @@ let package = Package(
         tests("Cgroups", ["OCI", "Linux"]),
         tests("Control", ["Linux", "JSON"]),
         tests("Runtime", ["CLinux", "Linux", "OCI", "JSON", "Cgroups"]),
-        tests("Network", ["CLinux", "Linux", "Control"]),
+        tests("Networks", ["CLinux", "Linux", "Control"]),
         tests("Store", ["Linux", "OCI", "JSON", "Archive"]),
         tests("Registry", ["Linux", "OCI", "JSON"]),
         tests("RegistryServer", ["Linux", "OCI", "JSON", "Store"]),
@@ -125,7 +125,7 @@ let package = Package(
         // The bodies of Fuzz/, over mutations of their seeds.
         .testTarget(
             name: "FuzzTests",
-            dependencies: ["CLinux", "Linux", "JSON", "OCI", "Archive", "Control", "Network", "Store", "Registry", "CommandLine"],
+            dependencies: ["CLinux", "Linux", "JSON", "OCI", "Archive", "Control", "Networks", "Store", "Registry", "CommandLine"],
             exclude: ["Seeds"], swiftSettings: strict),
         .testTarget(name: "FloorTests", dependencies: ["Linux"], swiftSettings: strict),
     ],

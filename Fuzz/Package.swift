@@ -25,13 +25,13 @@ let package = Package(
         floor("OCI", ["JSON"]),
         floor("Archive", ["Linux", "CZlib", "CZstd", "CCrypto"]),
         floor("Control", ["Linux", "JSON", "OCI"]),
-        floor("Network", ["CLinux", "Linux", "JSON", "Control"]),
+        floor("Networks", ["CLinux", "Linux", "JSON", "Control"]),
         floor("Store", ["Linux", "JSON", "OCI", "Archive", "CSQLite"]),
         floor("Registry", ["Linux", "JSON", "OCI", "Archive"]),
         floor("CommandLine", ["JSON"]),
         .executableTarget(
             name: "Fuzz",
-            dependencies: ["Linux", "CLinux", "JSON", "OCI", "Archive", "Control", "Network", "Store", "Registry", "CommandLine"],
+            dependencies: ["Linux", "CLinux", "JSON", "OCI", "Archive", "Control", "Networks", "Store", "Registry", "CommandLine"],
             swiftSettings: found, linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]),
     ],
     swiftLanguageModes: [.v6]

@@ -1,6 +1,6 @@
 import Control
 import Linux
-import Network
+import Networks
 
 /// A container's networks while it runs: its end of the cables, its published ports, its names, its resolver.
 ///

@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 import Linux
-import Network
+import Networks
 
 /// Questions that others answer.
 extension Resolver {

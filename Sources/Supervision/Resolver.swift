@@ -2,7 +2,7 @@ import CLinux
 import Control
 import Glibc
 import Linux
-import Network
+import Networks
 
 /// The container's name server at 127.0.0.11: answers from the networks' names, asks upstreams for the rest.
 ///

@@ -1,6 +1,6 @@
 import Control
 import Linux
-import Network
+import Networks
 
 /// What the resolver knows by itself: names that the plan fixes, and the networks'.
 final class ResolverNames {

@@ -1,6 +1,6 @@
 import Glibc
 import Linux
-import Network
+import Networks
 
 /// A question that waits for an upstream.
 final class ResolverQuestion {

@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 import Linux
-import Network
+import Networks
 
 /// One question that is asked over TCP, because the answer was too long for a datagram and the client takes long ones.
 final class ResolverStream {

@@ -2,7 +2,7 @@ import Archive
 import Control
 import JSON
 import Linux
-import Network
+import Networks
 import OCI
 
 @testable import CommandLine

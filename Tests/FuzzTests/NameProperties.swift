@@ -1,5 +1,5 @@
 import Linux
-import Network
+import Networks
 
 enum NameProperties {
     static func check(_ bytes: [UInt8]) throws(FuzzFailure) {

@@ -2,7 +2,7 @@ import CLinux
 import Control
 import Glibc
 import Linux
-import Network
+import Networks
 
 @testable import Supervision
 

@@ -3,7 +3,7 @@ import Cgroups
 import Control
 import Glibc
 import Linux
-import Network
+import Networks
 import OCI
 import Store
 

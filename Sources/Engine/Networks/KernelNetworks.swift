@@ -1,7 +1,7 @@
 import Control
 import Glibc
 import Linux
-import Network
+import Networks
 
 /// All that the engine itself asks the kernel about networks. What a container needs is made by its supervisor.
 struct KernelNetworks {

@@ -4,7 +4,7 @@ import Glibc
 import Linux
 import Testing
 
-@testable import Network
+@testable import Networks
 
 @Suite(.serialized, .enabled(if: isRoot, "needs root for network namespaces"))
 struct AttachTests {

@@ -3,7 +3,7 @@ import Control
 import Glibc
 import Linux
 
-@testable import Network
+@testable import Networks
 
 /// A host of a test's own: a network namespace with `lo`, and further namespaces for containers and for hosts
 /// outside. Nothing of it outlives the test.

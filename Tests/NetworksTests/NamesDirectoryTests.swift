@@ -4,7 +4,7 @@ import Glibc
 import Linux
 import Testing
 
-@testable import Network
+@testable import Networks
 
 /// Files of names with real locks and real processes, on tmpfs and elsewhere.
 @Suite(.serialized) struct NamesDirectoryTests {

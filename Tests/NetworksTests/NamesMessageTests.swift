@@ -1,5 +1,5 @@
 import Linux
-import Network
+import Networks
 import Testing
 
 /// Messages of DNS: what is read from any bytes, and what is written. `Tests/FuzzTests` has the properties.

@@ -2,7 +2,7 @@ import Glibc
 import Linux
 import Testing
 
-@testable import Network
+@testable import Networks
 
 @Suite(.serialized, .enabled(if: isRoot, "needs root for network namespaces"))
 struct NetlinkTests {
