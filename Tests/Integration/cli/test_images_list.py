@@ -239,9 +239,11 @@ def test_f21_a_store_of_the_first_version(fresh, place):
 
     def make_first():
         connection = sqlite3.connect(fresh.root / "berth.db")
-        connection.execute("DROP TRIGGER IF EXISTS compressed_layers_end")
-        for table in ("compressed_layers", "repo_digests", "image_uses", "name_history"):
-            connection.execute(f"DROP TABLE IF EXISTS {table}")
+        # All that later versions have added.
+        first = ("layers", "images", "names", "image_blobs", "containers", "volumes", "container_volumes")
+        for kind, name in connection.execute("SELECT type,name FROM sqlite_master WHERE type IN ('table','trigger') ORDER BY type DESC").fetchall():
+            if name not in first and not name.startswith("sqlite_"):
+                connection.execute(f"DROP {kind} {name}")
         connection.execute("PRAGMA user_version=1")
         connection.commit()
         connection.close()
