@@ -61,6 +61,17 @@ def run(command, deadline, environment=None):
         raise
 
 
+# What failed, told once more at the end: the lines above it may be thousands, and a log is often cut at its head.
+FAILURES = []
+
+
+def told(case):
+    """A failed test's name and the first lines of why."""
+    reasons = [element.get("message") or element.text or "" for element in [*case.iter("failure"), *case.iter("error")]]
+    lines = [line for reason in reasons for line in reason.strip().splitlines()[:6]]
+    return "\n    ".join([f"FAILED {case.get('classname')} {case.get('name')}", *lines])
+
+
 def count(report, code):
     """What a JUnit report says, made worse by the exit code where it says nothing."""
     counts = Counts()
@@ -70,6 +81,8 @@ def count(report, code):
         return Counts(failed=1 if code else 0)
     for case in tree.iter("testcase"):
         failed = case.find("failure") is not None or case.find("error") is not None
+        if failed:
+            FAILURES.append(told(case))
         skipped = not failed and case.find("skipped") is not None
         counts += Counts(not failed and not skipped, failed, skipped)
     if code and not counts.failed:
@@ -133,12 +146,13 @@ def integration(full, arguments):
     if left:
         say("left behind (this counts as one failure)")
         print("\n".join(sorted(left)))
+        FAILURES.append("\n    ".join(["FAILED left behind by the tests:", *sorted(left)]))
         counts.failed += 1
     return counts
 
 
 def residue():
-    """What a test may leave on a host: mounts, cgroups, processes and network namespaces that carry our names."""
+    """What a test may leave on a host: mounts, cgroups and processes that carry our names, and any named network namespace."""
     found = set()
     ours = re.compile(r"/(bt[0-9a-f]{10}|bts-[0-9a-f]+|berth[^/]*)(/|$)")
     for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
@@ -157,7 +171,7 @@ def residue():
         # A container's own processes keep their parent's name out of sight; their supervisors and inits do not.
         if pathlib.Path(program).name.split(" ")[0] in ("berth", "berth-runtime") or "/bts-" in program:
             found.add(f"process {process.name} ({program}, parent {parent})")
-    found.update(f"network namespace {path}" for path in pathlib.Path("/run/netns").glob("*") if "berth" in path.name)
+    found.update(f"network namespace {path}" for path in pathlib.Path("/run/netns").glob("*"))
     return found
 
 
@@ -189,6 +203,9 @@ def main():
             sys.exit(f'test.py: no phase "{phase}"')
         print(f"{phase}: {counts}", flush=True)
         total += counts
+    if FAILURES:
+        say("failed")
+        print("\n".join(FAILURES))
     minutes, seconds = divmod(int(time.monotonic() - start), 60)
     print(f"\nin {minutes} min {seconds} s", flush=True)
     print(total, flush=True)
