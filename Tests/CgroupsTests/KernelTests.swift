@@ -260,7 +260,9 @@ struct KernelTests {
             try cgroup.kill()
             _ = try waitForProcess(other)
         }
-        #expect(try cgroup.processes().isEmpty || cgroup.processes() == [pid])
+        // What was killed may be leaving still: looked at once.
+        let left = try cgroup.processes()
+        #expect(left.isEmpty || left == [pid])
         try cgroup.kill()
         _ = try waitForProcess(pid)
         try cgroup.remove()
