@@ -1,3 +1,4 @@
+import Glibc
 import Linux
 
 /// Why something about a network failed.
@@ -25,7 +26,15 @@ public struct NetworkError: Error, Sendable, CustomStringConvertible {
     }
 
     public init(_ error: SystemError) {
-        self.init(.system, error.operation, error.object ?? "", cause: error.cause)
+        // What netlink and sockets say of a driver, an expression or a family that the kernel does not have.
+        guard [EOPNOTSUPP, EPROTONOSUPPORT, EAFNOSUPPORT].contains(error.errno.rawValue) else {
+            self.init(.system, error.operation, error.object ?? "", cause: error.cause)
+            return
+        }
+        self.init(
+            .unsupported, error.operation, error.object ?? "",
+            cause: error.cause + ": the kernel lacks it, or its module is not loaded; "
+                + "type: sudo modprobe -a bridge veth nf_tables nft_nat nft_masq nft_fib_inet (or use --network host or none)")
     }
 
     public var description: String {

@@ -26,6 +26,10 @@ struct ConfigurationTests {
         ("[store] x", "f.conf:1: a section is [name]"), ("[store]\nmax_size", "f.conf:2: expected name = value"),
         ("[store]\nmax_size = \"1\" 2", "f.conf:2: the value of max_size is neither a number nor a text in double quotes"),
         ("[store]\nmax_size = -1", "f.conf:2: the value of max_size is neither a number nor a text in double quotes"),
+        (
+            "[network]\ndefault = \"a b\"",
+            "f.conf:2: default: \"a b\" is no network's name; write bridge, none, host or the name of a network"
+        ),
         ("[store]\nmax_size = \"\"", "f.conf:2: max_size: invalid size: ''; write it as \"20GB\""),
     ]) func whatIsWrong(_ text: String, _ sentence: String) {
         do throws(EngineError) {

@@ -424,6 +424,10 @@ class Suite:
             for path in (self.base / who.name, self.state_root(who), self.runtime_directory(who), self.home(who)):
                 path.mkdir(mode=0o755)
                 os.chown(path, who.uid, who.gid)
+            # Most tests are not about networks, and nothing may change in the network namespace that they run in.
+            settings = self.home(who) / ".config/berth/berth.conf"
+            settings.parent.mkdir(parents=True)
+            settings.write_text('[network]\ndefault = "none"\n')
 
     def state_root(self, who):
         return self.base / f"state-{who.name}"

@@ -111,7 +111,9 @@ struct RunOptions {
 
     private func readNetworks(into request: inout ContainerRequest) throws(EngineError) {
         var texts = arguments.strings("network").filter { !$0.isEmpty }
-        if texts.isEmpty { texts = [NamespaceOption.defaultNetwork(isRootless: geteuid() != 0)] }
+        // "default" is Docker's name for what a container gets that nobody said anything about.
+        if texts.isEmpty { texts = ["default"] }
+        if let index = texts.firstIndex(of: "default") { texts[index] = try Configuration.load().defaultNetwork }
         request.definition.network = .private
         for text in texts {
             let attachment = try NetworkAttachment(option: text)

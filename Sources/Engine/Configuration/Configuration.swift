@@ -1,5 +1,6 @@
 import Glibc
 import Linux
+import Store
 
 /// The engine's own settings: `/etc/berth/berth.conf`, and over it `$XDG_CONFIG_HOME/berth/berth.conf`.
 ///
@@ -14,6 +15,9 @@ public struct Configuration: Sendable, Equatable {
 
     /// `[network] pools`: where the subnets of networks are taken from.
     public var pools = AddressPools.standard
+
+    /// `[network] default`: what a container is connected to when nobody says: a network's name, `none` or `host`.
+    public var defaultNetwork = "bridge"
 
     public init() {}
 
@@ -35,7 +39,7 @@ public struct Configuration: Sendable, Equatable {
         return configuration
     }
 
-    private static let known = ["store": "layer_format, max_size", "network": "pools"]
+    private static let known = ["store": "layer_format, max_size", "network": "default, pools"]
 
     private static var paths: [String] {
         var paths = ["/etc/berth/berth.conf"]
@@ -81,6 +85,11 @@ public struct Configuration: Sendable, Equatable {
                     throw refuse("layer_format: unknown format \"\(value)\"; known: \(LayerFormatChoice.known)")
                 }
                 layerFormat = choice
+            case ("network", "default"):
+                guard isObjectName(value) else {
+                    throw refuse("default: \"\(value)\" is no network's name; write bridge, none, host or the name of a network")
+                }
+                defaultNetwork = value
             case ("network", "pools"):
                 do throws(EngineError) { pools = try AddressPools(value) } catch { throw refuse("pools: \(error.description)") }
             default:

@@ -53,9 +53,6 @@ public enum NamespaceOption {
         }
     }
 
-    /// What a container is connected to when nobody says.
-    public static func defaultNetwork(isRootless: Bool) -> String { "none" }
-
     public static func pid(_ text: String) throws(EngineError) -> NamespaceMode { try mode(text, "--pid") }
     public static func uts(_ text: String) throws(EngineError) -> NamespaceMode { try mode(text, "--uts") }
     public static func cgroup(_ text: String) throws(EngineError) -> NamespaceMode {

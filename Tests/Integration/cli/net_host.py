@@ -64,8 +64,12 @@ class NetBerth(Berth):
         super().__init__(suite, who, programs)
         self.host = Host()
 
+    def entering(self):
+        """The command that enters the host."""
+        return ["nsenter", "-n", "-t", self.host.pid]
+
     def popen(self, *args, wrap=(), **keywords):
-        before = ["nsenter", "-n", "-t", self.host.pid]
+        before = self.entering()
         if not self.who.is_root:
             before += ["setpriv", "--reuid", self.who.uid, "--regid", self.who.gid, "--clear-groups"]
         who, self.who = self.who, self.suite.root
