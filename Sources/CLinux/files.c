@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
+#include "result.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,15 +17,6 @@
 #ifndef SYS_fchmodat2
 #define SYS_fchmodat2 452
 #endif
-
-#define RESULT(call)                       \
-    do {                                   \
-        long r_;                           \
-        do {                               \
-            r_ = (long)(call);             \
-        } while (r_ < 0 && errno == EINTR); \
-        return r_ < 0 ? -errno : r_;       \
-    } while (0)
 
 long cl_syscall(long n, long a, long b, long c, long d, long e, long f) {
     long r = syscall(n, a, b, c, d, e, f);

@@ -1,18 +1,10 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
+#include "result.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
-
-#define RESULT(call)                        \
-    do {                                    \
-        long r_;                            \
-        do {                                \
-            r_ = (long)(call);              \
-        } while (r_ < 0 && errno == EINTR); \
-        return r_ < 0 ? -errno : r_;        \
-    } while (0)
 
 union internet {
     struct sockaddr any;

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
+#include "result.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -17,15 +18,6 @@
 #include <linux/futex.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
-
-#define RESULT(call)                       \
-    do {                                   \
-        long r_;                           \
-        do {                               \
-            r_ = (long)(call);             \
-        } while (r_ < 0 && errno == EINTR); \
-        return r_ < 0 ? -errno : (int)r_;  \
-    } while (0)
 
 int cl_clone3(uint64_t flags, uint64_t exit_signal, int *pidfd, int cgroup_fd) {
     struct clone_args a;

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
+#include "result.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -9,15 +10,6 @@
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-
-#define RESULT(call)                       \
-    do {                                   \
-        long r_;                           \
-        do {                               \
-            r_ = (long)(call);             \
-        } while (r_ < 0 && errno == EINTR); \
-        return r_ < 0 ? -errno : (int)r_;  \
-    } while (0)
 
 int cl_socket(int d, int t, int p) { RESULT(socket(d, t | SOCK_CLOEXEC, p)); }
 int cl_socketpair(int type, int fds[2]) { RESULT(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds)); }

@@ -229,7 +229,7 @@ import Testing
                 if let stranger = try? makeInternetSocket(.datagram, isIPv6: false) {
                     _ = stranger.fd.sendNow(query.answer(addresses: wrong, limit: 512), to: from)
                 }
-                usleep(100_000)
+                // Behind all of them in the same queue.
                 _ = server.datagrams.fd.sendNow(query.answer(addresses: [[1, 1, 1, 1]], limit: 512), to: from)
                 pause()
             }
@@ -339,10 +339,8 @@ import Testing
         try inWorld { world in
             let web = try world.register(1, ["web"], ["172.18.0.2"])
             let others = try (2..<102).map { try world.register($0, ["other\($0)", "alias\($0)"], ["172.18.1.\($0)"]) }
-            try world.startResolver(world.plan())
+            try world.startResolver(world.plan(), rests: true)
             let dirty = { world.memory("Private_Dirty", file: "smaps_rollup") }
-            // It rests once it has opened its sockets.
-            usleep(300_000)
             let before = dirty()
             try world.inContainer {
                 world.expect(Client.ask("web")?.addresses == ["172.18.0.2"], "once")

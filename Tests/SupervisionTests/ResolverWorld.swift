@@ -76,13 +76,12 @@ final class World {
 
     /// Starts a process and waits until it says that it is ready.
     @discardableResult
-    func start(_ body: (_ ready: () -> Void) -> Void) throws -> Int32 {
-        let ready = try makePipe()
+    func start(_ body: (_ ready: @escaping () -> Void) -> Void) throws -> Int32 {
+        let ends = try makePipe().take()
         let pid = forkChild {
-            body { _ = cl_write(ready.second.raw, "x", 1) }
+            body { _ = cl_write(ends.second, "x", 1) }
             return 0
         }
-        let ends = ready.take()
         close(OwnedFD(owning: ends.second))
         let reader = OwnedFD(owning: ends.first)
         children.append(pid)
@@ -92,10 +91,12 @@ final class World {
     }
 
     /// The supervisor's loop with nothing but a resolver in it.
-    func startResolver(_ plan: ResolverPlan) throws {
+    /// - Parameter rests: returns only when it has given back what it needed to start.
+    func startResolver(_ plan: ResolverPlan, rests: Bool = false) throws {
         resolver = try start { ready in
             do {
                 var rest: () -> Void = {}
+                var awaited = rests
                 let loop = try EventLoop { _ in rest() }
                 let resolver = Resolver(plan, loop: loop)
                 // As a supervisor does that has nothing to do.
@@ -103,10 +104,12 @@ final class World {
                 rest = {
                     resolver.releaseMemory()
                     loop.expectsRest = true
+                    if awaited { ready() }
+                    awaited = false
                 }
                 try resolver.open(namespace: container)
                 loop.set(.idle, in: 1)
-                ready()
+                if !rests { ready() }
                 loop.run()
             } catch { expect(false, "resolver: \(error)") }
         }
