@@ -17,10 +17,14 @@ final class World {
     let scratch: Scratch
     /// The process with the resolver.
     private(set) var resolver: Int32 = 0
+    /// A byte for each time it came to rest.
+    private let rests: (reader: SharedFD, writer: SharedFD)
 
     private init(_ report: FD, _ scratch: Scratch) throws {
         self.report = report
         self.scratch = scratch
+        let ends = try makePipe().take()
+        rests = (SharedFD(owning: ends.first), SharedFD(owning: ends.second))
         // An ordinary user is root in a user namespace of its own.
         if geteuid() != 0 { try check(cl_unshare(0x1000_0000), "make user namespace") }
         host = try World.makeNamespace()
@@ -76,12 +80,13 @@ final class World {
 
     /// Starts a process and waits until it says that it is ready.
     @discardableResult
-    func start(_ body: (_ ready: @escaping () -> Void) -> Void) throws -> Int32 {
-        let ends = try makePipe().take()
+    func start(_ body: (_ ready: () -> Void) -> Void) throws -> Int32 {
+        let ready = try makePipe()
         let pid = forkChild {
-            body { _ = cl_write(ends.second, "x", 1) }
+            body { _ = cl_write(ready.second.raw, "x", 1) }
             return 0
         }
+        let ends = ready.take()
         close(OwnedFD(owning: ends.second))
         let reader = OwnedFD(owning: ends.first)
         children.append(pid)
@@ -91,12 +96,10 @@ final class World {
     }
 
     /// The supervisor's loop with nothing but a resolver in it.
-    /// - Parameter rests: returns only when it has given back what it needed to start.
-    func startResolver(_ plan: ResolverPlan, rests: Bool = false) throws {
+    func startResolver(_ plan: ResolverPlan) throws {
         resolver = try start { ready in
             do {
                 var rest: () -> Void = {}
-                var awaited = rests
                 let loop = try EventLoop { _ in rest() }
                 let resolver = Resolver(plan, loop: loop)
                 // As a supervisor does that has nothing to do.
@@ -104,15 +107,22 @@ final class World {
                 rest = {
                     resolver.releaseMemory()
                     loop.expectsRest = true
-                    if awaited { ready() }
-                    awaited = false
+                    _ = cl_write(self.rests.writer.raw, "x", 1)
                 }
                 try resolver.open(namespace: container)
                 loop.set(.idle, in: 1)
-                if !rests { ready() }
+                ready()
                 loop.run()
             } catch { expect(false, "resolver: \(error)") }
         }
+    }
+
+    /// Gives the resolver something to do, and waits until it has come to rest behind that.
+    func awaitRest(after work: () -> Void) {
+        var byte: UInt8 = 0
+        while wait(rests.reader.fd, milliseconds: 0) { _ = cl_read(rests.reader.raw, &byte, 1) }
+        work()
+        expect(wait(rests.reader.fd), "it does not rest")
     }
 
     /// A server on the host's loopback, or the container's.
