@@ -8,6 +8,8 @@ public enum ContainerFiles {
     /// Written before anything of the directory is removed: who finds it finishes the removal.
     public static let removed = "removed"
     public static let socket = "control.sock"
+    /// Locked by who changes a container's connections or ports.
+    public static let connectionsLock = "connections.lock"
 
     /// `STORE/containers`.
     public static func containers(store: String) -> String { store + "/containers" }

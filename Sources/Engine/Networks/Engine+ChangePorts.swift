@@ -9,7 +9,12 @@ extension Engine {
     ///   - removed: container ports (`80`, `80/udp`), or bindings as they were asked for (`8080:80`).
     /// - Throws: `.conflict` for a port that somebody has; `.notFound` for one that is not published. Nothing is changed then.
     public func changePorts(_ container: String, adding added: [PortBinding], removing removed: [String]) throws(EngineError) {
-        let view = try self.container(container)
+        try changingConnections(of: container) { (view) throws(EngineError) in
+            try changePorts(view, adding: added, removing: removed)
+        }
+    }
+
+    private func changePorts(_ view: ContainerView, adding added: [PortBinding], removing removed: [String]) throws(EngineError) {
         guard view.definition.isConnectable else {
             throw .invalid("container \(view.name) has network mode \(view.definition.networkMode): it has no ports to publish")
         }

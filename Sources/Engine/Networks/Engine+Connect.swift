@@ -9,7 +9,10 @@ extension Engine {
     ///
     /// - Throws: Docker's sentences; what the supervisor could not do, and then nothing is changed.
     public func connect(_ container: String, _ attachment: NetworkAttachment) throws(EngineError) {
-        let view = try self.container(container)
+        try changingConnections(of: container) { (view) throws(EngineError) in try connect(view, attachment) }
+    }
+
+    private func connect(_ view: ContainerView, _ attachment: NetworkAttachment) throws(EngineError) {
         try requireConnectable(view.definition)
         let network = try network(attachment.network)
         guard network.driver == "bridge" else { throw Engine.notConnectable(network) }
@@ -38,7 +41,10 @@ extension Engine {
     ///
     /// - Parameter force: also where its supervisor cannot carry it out.
     public func disconnect(_ container: String, from network: String, force: Bool = false) throws(EngineError) {
-        let view = try self.container(container)
+        try changingConnections(of: container) { (view) throws(EngineError) in try disconnect(view, from: network, force: force) }
+    }
+
+    private func disconnect(_ view: ContainerView, from network: String, force: Bool) throws(EngineError) {
         try requireConnectable(view.definition)
         let store = try self.store()
         // A network that was removed is known by its name only.
@@ -93,6 +99,21 @@ extension Engine {
             sentence: network.driver == "host"
                 ? "container cannot be disconnected from host network or connected to host network"
                 : "container cannot be connected to multiple networks with one of the networks in private (none) mode")
+    }
+
+    /// One change of a container's connections or ports at a time: what its definition says and what its supervisor is told are read
+    /// from the database and written again.
+    func changingConnections(of container: String, _ change: (ContainerView) throws(EngineError) -> Void) throws(EngineError) {
+        let id = try self.container(container).id
+        let lock = try during("lock connections of container", id) { () throws(SystemError) in
+            let directory = try FD.cwd.open(roots.container(id), [.readOnly, .directory, .noFollow])
+            let file = try directory.fd.open(ContainerFiles.connectionsLock, [.readWrite, .create, .noFollow], mode: 0o600)
+            try file.fd.lock(.exclusive)
+            return SharedFD(consume file)
+        }
+        // Only now: another change may have come before.
+        try change(try self.container(id))
+        withExtendedLifetime(lock) {}
     }
 
     /// Writes the files of a container anew from the database and tells its supervisor, where one runs.

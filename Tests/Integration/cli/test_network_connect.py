@@ -378,3 +378,25 @@ def test_no_network_program_is_run(net, place):
     net.ok("run", "--rm", "--network", "bridge", "-p", "8080:80", net.image, "true", wrap=command, timeout=60)
     programs = set(re.findall(r'execve\("([^"]+)"', trace.read_text()))
     assert not [name for name in programs if re.search(r"/(ip|nft|iptables|tc|bridge|brctl)$", name)], programs
+
+
+def test_changes_at_once_are_all_carried_out(net):
+    """Eight networks and eight ports, each by a command of its own: each plan the supervisor gets is of all."""
+    up(net, "box")
+    names = [f"n{number}" for number in range(8)]
+    for name in names:
+        net.ok("network", "create", name)
+    changes = [("network", "connect", name, "box") for name in names]
+    changes += [("update", "--publish-add", f"{8000 + number}:80", "box") for number in range(8)]
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        for outcome in pool.map(lambda words: net.call(*words, timeout=60), changes):
+            outcome.check()
+    inside = in_namespace_of(net.pid("box"))
+    assert inside.links() == {"lo"} | {f"eth{number}" for number in range(9)}
+    assert len(elements(net)["any4"]) == 8
+    assert set(net.inspect("box")["HostConfig"]["PortBindings"]["80/tcp"][number]["HostPort"] for number in range(8)) == {
+        str(8000 + number) for number in range(8)}  # fmt: skip
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        for outcome in pool.map(lambda name: net.call("network", "disconnect", name, "box", timeout=60), names):
+            outcome.check()
+    assert inside.links() == {"lo", "eth0"}
