@@ -8,6 +8,9 @@ enum Expression {
     /// A field of the packet's circumstances (NFT_META_…).
     case meta(Meta, Register)
     case payload(Base, offset: UInt32, length: UInt32, Register)
+    /// Changes a field of the packet, and with it the checksum at an offset of the transport's header (Linux 4.5).
+    case rewrite(Base, offset: UInt32, length: UInt32, Register, checksum: UInt32)
+    case value(Register, [UInt8])
     /// A field of the tracked connection.
     case conntrack(Conntrack, Register)
     /// What kind of address the packet is for (`fib daddr type`).
@@ -38,7 +41,7 @@ enum Expression {
     private var name: String {
         switch self {
         case .meta: "meta"
-        case .payload: "payload"
+        case .payload, .rewrite: "payload"
         case .conntrack: "ct"
         case .destinationType: "fib"
         case .compare: "cmp"
@@ -47,7 +50,7 @@ enum Expression {
         case .destinationNAT: "nat"
         case .masquerade: "masq"
         case .counter: "counter"
-        case .verdict: "immediate"
+        case .verdict, .value: "immediate"
         }
     }
 
@@ -68,6 +71,16 @@ enum Expression {
             data.attribute(2, bigEndian: base.rawValue)
             data.attribute(3, bigEndian: offset)
             data.attribute(4, bigEndian: length)
+        case .rewrite(let base, let offset, let length, let register, let checksum):
+            data.attribute(5, bigEndian: register.rawValue)
+            data.attribute(2, bigEndian: base.rawValue)
+            data.attribute(3, bigEndian: offset)
+            data.attribute(4, bigEndian: length)
+            data.attribute(6, bigEndian: 1 /* NFT_PAYLOAD_CSUM_INET */)
+            data.attribute(7, bigEndian: checksum)
+        case .value(let register, let value):
+            data.attribute(1, bigEndian: register.rawValue)
+            data.nested(2) { $0.attribute(1 /* NFTA_DATA_VALUE */, value) }
         case .conntrack(let key, let register):
             data.attribute(2, bigEndian: key.rawValue)
             data.attribute(1, bigEndian: register.rawValue)

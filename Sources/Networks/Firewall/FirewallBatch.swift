@@ -1,12 +1,24 @@
 import Linux
 
-/// One transaction of nftables: all of it happens, or nothing.
+/// Of which table a transaction speaks.
+struct FirewallTable {
+    /// NFPROTO_…: what its chains see.
+    enum Family: UInt8 { case inet = 1, ipv4 = 2 }
+    let family: Family
+    let name: String
+}
+
+/// One transaction of nftables, about one table: all of it happens, or nothing.
 struct FirewallBatch {
+    private let table: FirewallTable
     private(set) var netlink = NetlinkBatch(isTransaction: true)
     /// Nothing but the frame is in it.
     var isEmpty: Bool { netlink.count <= 1 }
 
-    init() { frame(0x10 /* NFNL_MSG_BATCH_BEGIN */) }
+    init(_ table: FirewallTable = Ruleset.table) {
+        self.table = table
+        frame(0x10 /* NFNL_MSG_BATCH_BEGIN */)
+    }
 
     /// The end belongs to it too; nothing may follow.
     consuming func closed() -> NetlinkBatch {
@@ -17,7 +29,7 @@ struct FirewallBatch {
     }
 
     private mutating func frame(_ type: UInt16) {
-        netlink.add(type, "change firewall", Ruleset.table) { body in
+        netlink.add(type, "change firewall", table.name) { body in
             // struct nfgenmsg: family, version, and here the subsystem in network order.
             body.bytes += [0, 0, 0, 10 /* NFNL_SUBSYS_NFTABLES */]
         }
@@ -27,20 +39,21 @@ struct FirewallBatch {
         _ type: UInt16, _ flags: UInt16, _ operation: String, _ object: String, _ body: (inout NetlinkBytes) -> Void
     ) {
         netlink.add(10 << 8 | type, flags: flags, operation, object) {
-            $0.bytes += [1 /* NFPROTO_INET */, 0, 0, 0]
+            $0.bytes += [table.family.rawValue, 0, 0, 0]
             // The table is the first attribute of every kind of message.
-            $0.attribute(1, Ruleset.table)
+            $0.attribute(1, table.name)
             body(&$0)
         }
     }
 
-    /// Makes the table unless it exists.
-    mutating func addTable() {
-        add(0 /* NFT_MSG_NEWTABLE */, 0x400 /* NLM_F_CREATE */, "make firewall table", Ruleset.table) { _ in }
+    /// Makes the table.
+    /// - Parameter isNew: one that exists is an error (EEXIST).
+    mutating func addTable(isNew: Bool = false) {
+        add(0 /* NFT_MSG_NEWTABLE */, 0x400 | (isNew ? 0x200 : 0) /* NLM_F_CREATE, EXCL */, "make firewall table", table.name) { _ in }
     }
 
     mutating func removeTable() {
-        add(2 /* NFT_MSG_DELTABLE */, 0, "remove firewall table", Ruleset.table) { _ in }
+        add(2 /* NFT_MSG_DELTABLE */, 0, "remove firewall table", table.name) { _ in }
     }
 
     /// Makes a chain unless it exists.
@@ -63,7 +76,7 @@ struct FirewallBatch {
 
     /// All rules of all chains.
     mutating func removeRules() {
-        add(8 /* NFT_MSG_DELRULE */, 0, "remove firewall rules", Ruleset.table) { _ in }
+        add(8 /* NFT_MSG_DELRULE */, 0, "remove firewall rules", table.name) { _ in }
     }
 
     mutating func addRule(_ chain: String, _ expressions: [Expression]) {

@@ -18,7 +18,7 @@ final class FirewallSocket {
     func stands(_ bridges: [(device: String, mark: String)] = []) throws(SystemError) -> Bool {
         var batch = NetlinkBatch()
         Self.ask(&batch, 4 /* NFT_MSG_GETCHAIN */, "find firewall chain", Ruleset.versionChain) { body in
-            body.attribute(1, Ruleset.table)
+            body.attribute(1, Ruleset.table.name)
             body.attribute(3, Ruleset.versionChain)
         }
         for bridge in bridges { Self.ask(&batch, Ruleset.bridges, FirewallElement.device(bridge.device)) }
@@ -53,8 +53,8 @@ final class FirewallSocket {
     /// Elements of a set; none where it does not exist.
     func elements(of set: FirewallSet) throws(SystemError) -> [FirewallElement] {
         var body = NetlinkBytes()
-        body.bytes = [1, 0, 0, 0]
-        body.attribute(1, Ruleset.table)
+        body.bytes = [Ruleset.table.family.rawValue, 0, 0, 0]
+        body.attribute(1, Ruleset.table.name)
         body.attribute(2, set.name)
         let messages = try list(13 /* NFT_MSG_GETSETELEM */, body.bytes, "list firewall elements of", set.name)
         return messages.flatMap(Self.elements)
@@ -62,10 +62,10 @@ final class FirewallSocket {
 
     /// Names of our table's chains; none where it does not exist.
     func chains() throws(SystemError) -> [String] {
-        try list(4, [1, 0, 0, 0], "list firewall chains", Ruleset.table).compactMap { message in
+        try list(4, [Ruleset.table.family.rawValue, 0, 0, 0], "list firewall chains", Ruleset.table.name).compactMap { message in
             let attributes = NetlinkBytes.attributes(message, after: 4)
-            guard message.first == 1, let table = attributes.first(where: { $0.type == 1 }),
-                NetlinkBytes.text(table.value) == Ruleset.table
+            guard message.first == Ruleset.table.family.rawValue, let table = attributes.first(where: { $0.type == 1 }),
+                NetlinkBytes.text(table.value) == Ruleset.table.name
             else { return nil }
             return attributes.first { $0.type == 3 }.map { NetlinkBytes.text($0.value) }
         }
@@ -74,9 +74,9 @@ final class FirewallSocket {
     /// How many rules our table has.
     func ruleCount() throws(SystemError) -> Int {
         var body = NetlinkBytes()
-        body.bytes = [1, 0, 0, 0]
-        body.attribute(1, Ruleset.table)
-        return try list(7 /* NFT_MSG_GETRULE */, body.bytes, "list firewall rules", Ruleset.table).count
+        body.bytes = [Ruleset.table.family.rawValue, 0, 0, 0]
+        body.attribute(1, Ruleset.table.name)
+        return try list(7 /* NFT_MSG_GETRULE */, body.bytes, "list firewall rules", Ruleset.table.name).count
     }
 
     private func list(_ type: UInt16, _ body: [UInt8], _ operation: String, _ object: String) throws(SystemError) -> [[UInt8]] {
@@ -92,7 +92,7 @@ final class FirewallSocket {
 
     private static func ask(_ batch: inout NetlinkBatch, _ set: FirewallSet, _ key: [UInt8]) {
         ask(&batch, 13, "find firewall element", set.name) { body in
-            body.attribute(1, Ruleset.table)
+            body.attribute(1, Ruleset.table.name)
             body.attribute(2, set.name)
             body.nested(3) { FirewallElement(key: key).write(to: &$0, keyOnly: true) }
         }
@@ -102,7 +102,7 @@ final class FirewallSocket {
         _ batch: inout NetlinkBatch, _ type: UInt16, _ operation: String, _ object: String, _ body: (inout NetlinkBytes) -> Void
     ) {
         batch.add(10 << 8 | type, operation, object) {
-            $0.bytes += [1 /* NFPROTO_INET */, 0, 0, 0]
+            $0.bytes += [Ruleset.table.family.rawValue, 0, 0, 0]
             body(&$0)
         }
     }

@@ -4,7 +4,7 @@ import Linux
 ///
 /// docs/networks.md has it in nft(8)'s syntax.
 enum Ruleset {
-    static let table = "berth"
+    static let table = FirewallTable(family: .inet, name: "berth")
 
     /// Counted up with every change of ``rules`` or ``chains``. A table with a higher number is left as it is: a newer program made it.
     static let version = 1
