@@ -5,13 +5,19 @@ import Linux
 
 /// The host's ports that a container has: sockets bound to them and listening to nothing, so that a port in use is found at once
 /// and nobody else takes one. Packets never reach them: the firewall leads those to the container before.
-struct PortBindings {
-    struct Key: Hashable {
-        let transport: PortPlan.Transport
-        let address: IPAddress
-        let port: UInt16
+package struct PortBindings {
+    package struct Key: Hashable {
+        package let transport: PortPlan.Transport
+        package let address: IPAddress
+        package let port: UInt16
 
-        var text: String {
+        package init(transport: PortPlan.Transport, address: IPAddress, port: UInt16) {
+            self.transport = transport
+            self.address = address
+            self.port = port
+        }
+
+        package var text: String {
             "\(address.isIPv6 ? "[\(address)]" : "\(address)"):\(port)/\(transport.rawValue)"
         }
     }

@@ -2,9 +2,9 @@ import Glibc
 import Linux
 
 /// Who has a port, as procfs shows it.
-enum PortHolder {
+package enum PortHolder {
     /// `nginx, process 1234`; nil when it cannot be seen: another user's process, or a socket that is bound and does not listen.
-    static func find(_ key: PortBindings.Key) -> String? {
+    package static func find(_ key: PortBindings.Key) -> String? {
         var inodes: Set<String> = []
         let tables = key.transport == .tcp ? ["tcp", "tcp6"] : key.transport == .udp ? ["udp", "udp6"] : []
         for table in tables {

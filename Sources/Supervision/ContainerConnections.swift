@@ -17,8 +17,12 @@ final class ContainerConnections {
     private var registrations: [String: NameRegistration] = [:]
     private var watch: EventLoop.Token?
 
-    /// - Parameter onActivity: called when the resolver is asked something.
-    init(_ plan: NetworkPlan, id: String, run: String, loop: EventLoop, onActivity: @escaping () -> Void) {
+    /// - Parameters:
+    ///   - hostSockets: where this process is not in the host's network namespace.
+    ///   - onActivity: called when the resolver is asked something.
+    init(
+        _ plan: NetworkPlan, id: String, run: String, loop: EventLoop, hostSockets: HostSockets?, onActivity: @escaping () -> Void
+    ) {
         self.plan = plan
         self.id = id
         self.run = run
@@ -26,6 +30,7 @@ final class ContainerConnections {
         network = ContainerNetwork(plan, id: id, run: run)
         resolver = plan.resolver.map { Resolver($0, loop: loop) }
         resolver?.onActivity = onActivity
+        if let hostSockets { resolver?.makeHostSockets = hostSockets.makeQuickly }
     }
 
     /// Connects a container that was made and not started. Nothing is left when this throws.

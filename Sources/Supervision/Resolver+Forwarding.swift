@@ -102,18 +102,24 @@ extension Resolver {
     }
 
     private func makeSocket(isIPv6: Bool) -> SharedFD? {
-        do throws(SystemError) {
-            guard plan.asksFromContainer, let namespace else { return SharedFD(try makeInternetSocket(.datagram, isIPv6: isIPv6)) }
-            if let spare = spareSockets.firstIndex(where: { $0.isIPv6 == isIPv6 }) { return spareSockets.remove(at: spare).socket }
-            // Several at once: where that takes a process, it is not one for each question.
-            let made = try NamespaceSockets.make(in: namespace.fd) { () throws(SystemError) in
+        if let spare = spareSockets.firstIndex(where: { $0.isIPv6 == isIPv6 }) { return spareSockets.remove(at: spare).socket }
+        guard let made = try? makeSockets(.datagram, isIPv6: isIPv6, count: Limit.spareSockets) else { return nil }
+        spareSockets += made.dropFirst().map { (isIPv6, $0) }
+        return made.first
+    }
+
+    /// Of the namespace from which upstreams are asked. Several at once where another process has to make them: not one round for
+    /// each question. Their ports are the kernel's choice when they are connected.
+    func makeSockets(_ kind: SocketKind, isIPv6: Bool, count: Int) throws(SystemError) -> [SharedFD] {
+        if plan.asksFromContainer, let namespace {
+            return try NamespaceSockets.make(in: namespace.fd) { () throws(SystemError) in
                 var sockets: [SharedFD] = []
-                for _ in 0..<Limit.spareSockets { sockets.append(SharedFD(try makeInternetSocket(.datagram, isIPv6: isIPv6))) }
+                for _ in 0..<count { sockets.append(SharedFD(try makeInternetSocket(kind, isIPv6: isIPv6))) }
                 return sockets
             }
-            spareSockets += made.dropFirst().map { (isIPv6, $0) }
-            return made.first
-        } catch { return nil }
+        }
+        if !plan.asksFromContainer, let makeHostSockets, let made = try? makeHostSockets(kind, isIPv6, count), !made.isEmpty { return made }
+        return [SharedFD(try makeInternetSocket(kind, isIPv6: isIPv6))]
     }
 
     private func drop(_ socket: ResolverSocket) {

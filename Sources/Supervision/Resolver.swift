@@ -16,7 +16,7 @@ package final class Resolver {
         static let upstreams = 8
         /// UDP sockets to one upstream; more questions than that share them.
         static let socketsPerUpstream = 32
-        /// Sockets of the container's namespace that are made at once.
+        /// Sockets of another namespace that are made at once.
         static let spareSockets = 8
         static let upstreamStreams = 16
         static let connections = 64
@@ -40,6 +40,9 @@ package final class Resolver {
     /// Called for every question: the supervisor is not idle. Its owner calls ``releaseMemory()`` when it is again.
     package var onActivity: () -> Void = {}
 
+    /// Makes sockets of the host's network namespace where this process is in another: kind, IPv6, at most how many.
+    package var makeHostSockets: ((SocketKind, Bool, Int) throws(SystemError) -> [SharedFD])?
+
     let loop: EventLoop
     var plan: ResolverPlan
     var namespace: SharedFD?
@@ -59,7 +62,7 @@ package final class Resolver {
     var questions: [ResolverQuestion] = []
     var streams: [ResolverStream] = []
     var connections: [ResolverConnection] = []
-    /// Sockets of the container's namespace that wait for a question.
+    /// Sockets of another namespace that wait for a question.
     var spareSockets: [(isIPv6: Bool, socket: SharedFD)] = []
 
     package init(_ plan: ResolverPlan, loop: EventLoop) {

@@ -65,16 +65,7 @@ extension Resolver {
     }
 
     private func openStream(_ question: ResolverQuestion, _ endpoint: InternetEndpoint) throws(SystemError) -> ResolverStream {
-        let made: SharedFD
-        if plan.asksFromContainer, let namespace {
-            let sockets = try NamespaceSockets.make(in: namespace.fd) { () throws(SystemError) in
-                [SharedFD(try makeInternetSocket(.stream, isIPv6: endpoint.isIPv6))]
-            }
-            guard let first = sockets.first else { throw SystemError(.io, "make socket") }
-            made = first
-        } else {
-            made = SharedFD(try makeInternetSocket(.stream, isIPv6: endpoint.isIPv6))
-        }
+        guard let made = try makeSockets(.stream, isIPv6: endpoint.isIPv6, count: 1).first else { throw SystemError(.io, "make socket") }
         do throws(SystemError) { try made.fd.connect(to: endpoint) } catch {
             guard error.errno == .inProgress else { throw error }
         }

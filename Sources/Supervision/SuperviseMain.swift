@@ -88,6 +88,7 @@ private func makeSupervisor(_ arguments: SuperviseArguments, _ signals: SharedFD
         supervisor = try Supervisor(arguments, config, directory: directory, lock: lock, launcher: launcher)
         supervisor.userNetwork = network
         supervisor.userPorts = ports
+        supervisor.configStamp = supervisor.stamp()
     } catch {
         throw ControlError(error, "supervise", id)
     }
@@ -105,7 +106,8 @@ private func enterUserNetwork(
     guard let plan = config.network, !plan.endpoints.isEmpty, geteuid() != 0 else { return (nil, nil) }
     do throws(LaunchFailure) {
         // Ports are the host's: from in there it cannot be reached any more.
-        let ports = try UserPorts.bind(plan.ports)
+        let ports = UserPorts()
+        ports.apply(try ports.prepareHere(plan.ports))
         return (try UserNetwork.enter(run: run), ports)
     } catch {
         throw ControlError(.startFailed, "connect", config.name, cause: error.text, exitCode: error.exitCode)

@@ -57,11 +57,14 @@ extension Supervisor {
         do throws(SystemError) {
             message = try client.socket.fd.receive(limit: 4096, flags: 0x40 /* MSG_DONTWAIT */)
         } catch {
-            if error.errno != .again { remove(client) }
+            if error.errno == .again { return }
+            remove(client)
+            clientHasGone()
             return
         }
         if message.bytes.isEmpty {
             remove(client)
+            clientHasGone()
             return
         }
         do throws(ControlError) {

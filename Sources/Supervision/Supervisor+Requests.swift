@@ -123,6 +123,7 @@ extension Supervisor {
 
     /// Takes over what may change while a container runs.
     private func reload() throws(ControlError) {
+        configStamp = stamp()
         let fresh = try SupervisionConfig.load(from: directory.fd)
         try changeNetwork(to: fresh.network)
         config.name = fresh.name
@@ -131,24 +132,51 @@ extension Supervisor {
         setRestartPolicy(fresh.restart)
     }
 
+    /// What is different about supervise.json when it has been written anew.
+    func stamp() -> [Int64] {
+        guard let info = try? directory.fd.status(of: ContainerFiles.supervision) else { return [] }
+        return [Int64(truncatingIfNeeded: info.st_ino), Int64(info.st_ctim.tv_sec), Int64(info.st_ctim.tv_nsec), Int64(info.st_size)]
+    }
+
+    /// A command may have been killed between its change of supervise.json and its word to us: file and container agree all the same.
+    func clientHasGone() {
+        guard stage == .created || stage == .running || stage == .waiting, stamp() != configStamp else { return }
+        if (try? reload()) != nil { return }
+        // What cannot be carried out is not left there for the next start either; unless somebody else may just be changing it.
+        if clients.allSatisfy({ $0.isAttached || $0 === starter }) {
+            try? config.save(in: directory.fd, durable: false)
+            configStamp = stamp()
+        }
+    }
+
     /// What has changed is carried out at once where the container is connected; otherwise by its next run.
     private func changeNetwork(to plan: NetworkPlan?) throws(ControlError) {
         guard plan != config.network else { return }
         let adapted = try ask { () throws(LaunchFailure) in try adapt(plan ?? NetworkPlan()) }
-        if userNetwork != nil, plan?.ports != config.network?.ports {
-            throw refusal("published ports of users other than root change when the container is started again")
-        }
+        // Bound first: a port that somebody has changes nothing.
+        let ports = try ask { () throws(LaunchFailure) in try preparePorts(plan) }
         if let connections {
             do throws(NetworkError) { try connections.change(to: adapted) } catch {
                 throw refusal(error.description)
             }
         } else if plan != nil, let container, stage == .created || stage == .running {
             // It was started without any.
-            let made = ContainerConnections(adapted, id: arguments.id, run: arguments.run, loop: loop) { [unowned self] in becomeIdleSoon()
-            }
-            try ask { () throws(LaunchFailure) in try made.open(pid: container.pid) }
-            connections = made
+            connections = try ask { () throws(LaunchFailure) in try connect(adapted, pid: container.pid) }
+        }
+        if let ports {
+            userPorts?.apply(ports)
+            if stage == .running { forwardPorts() }
         }
         config.network = plan
+    }
+
+    private func preparePorts(_ plan: NetworkPlan?) throws(LaunchFailure) -> UserPorts.Change? {
+        guard let userPorts, let sockets = userNetwork?.hostSockets else { return nil }
+        return try userPorts.prepare(
+            plan?.ports ?? [],
+            makeSocket: { kind, isIPv6 throws(SystemError) in
+                guard let made = try sockets.make(kind, isIPv6: isIPv6).first else { throw SystemError(.io, "make socket") }
+                return made
+            }, findHolder: sockets.findHolder)
     }
 }

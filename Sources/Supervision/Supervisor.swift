@@ -24,6 +24,8 @@ package final class Supervisor {
 
     let arguments: SuperviseArguments
     var config: SupervisionConfig
+    /// Of supervise.json as it was read last.
+    var configStamp: [Int64] = []
     let directory: SharedFD
     let launcher: any ContainerLauncher
     let loop: EventLoop
@@ -34,7 +36,7 @@ package final class Supervisor {
     let input: InputStream
     /// Where the container's networks are; nil for root, and without networks.
     var userNetwork: UserNetwork?
-    /// Its ports of the host, where an ordinary user publishes some.
+    /// Its ports of the host; nil where it has none of these networks.
     var userPorts: UserPorts?
     var lock: SupervisorLock
     var record: PhaseRecord
@@ -168,7 +170,7 @@ package final class Supervisor {
 
     /// Leads an ordinary user's published ports to the container. One process for all of them, from the first run to the last.
     func forwardPorts() {
-        guard let userNetwork, let userPorts, userPorts.forwarder == 0 else { return }
+        guard let userNetwork, let userPorts, userPorts.forwarder == 0, !userPorts.isEmpty else { return }
         do throws(SystemError) { try userPorts.forward(keepsSource: userNetwork.keepsSources) } catch { complain(error.description) }
     }
 
@@ -198,11 +200,15 @@ package final class Supervisor {
 
     private func connect(_ launched: LaunchedContainer) throws(LaunchFailure) {
         guard let plan = config.network else { return }
-        let made = ContainerConnections(try adapt(plan), id: arguments.id, run: arguments.run, loop: loop) { [unowned self] in
-            becomeIdleSoon()
-        }
-        try made.open(pid: launched.pid)
-        connections = made
+        connections = try connect(try adapt(plan), pid: launched.pid)
+    }
+
+    func connect(_ plan: NetworkPlan, pid: Int32) throws(LaunchFailure) -> ContainerConnections {
+        let made = ContainerConnections(
+            plan, id: arguments.id, run: arguments.run, loop: loop, hostSockets: userNetwork?.hostSockets
+        ) { [unowned self] in becomeIdleSoon() }
+        try made.open(pid: pid)
+        return made
     }
 
     /// Pipes for a run; our ends are watched from now on.

@@ -142,16 +142,23 @@ package final class NetworkHolder {
         var got = [Int16](repeating: 0, count: fds.count)
         let left = wakeUp == Int64.max ? -1 : max(0, (wakeUp - monotonicNanoseconds() + 999_999) / 1_000_000)
         guard cl_poll(&fds, &wanted, &got, Int32(fds.count), Int32(clamping: left)) > 0 else { return }
-        let silent = connections.indices.filter { got[$0 + 2] == 0 || isAlive(connections[$0]) }
+        let silent = connections.indices.filter { got[$0 + 2] == 0 || serve(connections[$0]) }
         if silent.count != connections.count { connections = silent.map { connections[$0] } }
         if got[1] != 0 { pastaEnded() }
         if got[0] != 0 { accept() }
     }
 
-    /// Nobody has anything to say to us but by going.
-    private func isAlive(_ connection: SharedFD) -> Bool {
-        guard let message = try? connection.fd.receive(limit: 64, flags: 0x40 /* MSG_DONTWAIT */) else { return false }
-        return !message.bytes.isEmpty
+    /// Answers a supervisor that wants sockets of the host's namespace.
+    ///
+    /// - Returns: false when it has gone.
+    private func serve(_ connection: SharedFD) -> Bool {
+        guard let message = try? connection.fd.receive(limit: 64, flags: 0x40 /* MSG_DONTWAIT */), !message.bytes.isEmpty else {
+            return false
+        }
+        let answer = HostSocketRequest.answer(message.bytes)
+        // Who takes no answers waits in vain; everybody else is served on.
+        try? connection.fd.send(answer.bytes, descriptors: answer.descriptors.map(\.fd), flags: 0x40)
+        return true
     }
 
     private func accept() {

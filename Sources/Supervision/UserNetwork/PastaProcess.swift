@@ -10,11 +10,8 @@ struct PastaProcess: ~Copyable {
     /// Its device in the namespace gets these, of blocks that are nobody's on the host: RFC 7335 and RFC 4193.
     static let gateway = "192.0.0.1"
     static let address = "192.0.0.2"
-    /// Where the host's name servers answer.
-    static let resolver = "192.0.0.3"
     static let gateway6 = "fd62:6572:7468::1"
     static let address6 = "fd62:6572:7468::2"
-    static let resolver6 = "fd62:6572:7468::3"
 
     let pid: Int32
     let pidfd: OwnedFD
@@ -54,33 +51,17 @@ struct PastaProcess: ~Copyable {
             // Without this its gateway is the host's 127.0.0.1, with every service that trusts it.
             "--no-map-gw",
         ]
-        // Only where nothing else leads there: with it, answers of the host's name server to questions that were asked directly come
-        // from the wrong address.
-        let passesQuestions = resolverIsLocal()
         if HostRoutes.hasDefault(isIPv6: false) {
             words += ["--address", address, "--netmask", "29", "--gateway", gateway]
-            if passesQuestions { words += ["--dns-forward", resolver] }
         } else {
             words += ["--ipv6-only"]
         }
         if HostRoutes.hasDefault(isIPv6: true) {
             words += ["--address", address6, "--gateway", gateway6]
-            if passesQuestions { words += ["--dns-forward", resolver6] }
         } else {
             words += ["--ipv4-only"]
         }
         return words
-    }
-
-    /// The host's first name server has a loopback address.
-    private static func resolverIsLocal() -> Bool {
-        guard let text = try? FD.cwd.readText("/etc/resolv.conf", limit: 1 << 16) else { return false }
-        for line in text.split(separator: "\n") {
-            let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
-            guard words.count >= 2, words[0] == "nameserver" else { continue }
-            return InternetEndpoint(String(words[1]), defaultPort: 53)?.belongsToItsHost ?? false
-        }
-        return false
     }
 
     /// Whether it forwards; false when it has ended instead. Waits for either.

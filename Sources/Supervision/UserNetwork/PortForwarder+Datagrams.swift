@@ -86,6 +86,10 @@ extension PortForwarder {
         if sessions.isEmpty { buffer = [] }
     }
 
+    func endSessions(of port: HostPort) {
+        for session in sessions.values where session.port === port { end(session) }
+    }
+
     /// Room for the longest datagram.
     private func makeBuffer() {
         if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: 65_536) }

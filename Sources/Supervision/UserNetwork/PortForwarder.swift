@@ -34,12 +34,15 @@ final class PortForwarder {
 
     /// A bound socket of the host.
     final class HostPort {
+        /// By which the supervisor knows it.
+        let number: UInt32
         let socket: SharedFD
         let isStream: Bool
         let target: InternetEndpoint
         var slot = Slot.Token(index: 0, generation: 0)
 
-        init(_ socket: SharedFD, isStream: Bool, target: InternetEndpoint) {
+        init(_ number: UInt32, _ socket: SharedFD, isStream: Bool, target: InternetEndpoint) {
+            self.number = number
             self.socket = socket
             self.isStream = isStream
             self.target = target
@@ -66,7 +69,7 @@ final class PortForwarder {
     let keepsSource: Bool
     private var slots: [Slot] = []
     private var free: [Int] = []
-    private var ports: [HostPort] = []
+    private var ports: [UInt32: HostPort] = [:]
     private var isPaused = false
     private var resumeAt = Int64.max
     private var isStopped = false
@@ -169,16 +172,30 @@ final class PortForwarder {
             isStopped = true
             return
         }
+        if message.descriptors.isEmpty {
+            for number in ForwardedPort.numbers(message.bytes[...]) { remove(number) }
+            try? control.fd.send([1], flags: 0x40)
+            return
+        }
         for (index, socket) in message.descriptors.enumerated() {
             let start = index * ForwardedPort.size
             guard start + ForwardedPort.size <= message.bytes.count,
-                let (isStream, target) = ForwardedPort.decode(message.bytes[start..<(start + ForwardedPort.size)])
+                let (number, isStream, target) = ForwardedPort.decode(message.bytes[start..<(start + ForwardedPort.size)])
             else { continue }
-            let port = HostPort(socket, isStream: isStream, target: target)
-            guard let slot = try? watch(socket.raw, Self.readable, .port(port)) else { continue }
+            let port = HostPort(number, socket, isStream: isStream, target: target)
+            guard let slot = try? watch(socket.raw, isPaused && isStream ? 0 : Self.readable, .port(port)) else { continue }
             port.slot = slot
-            ports.append(port)
+            ports[number] = port
         }
+    }
+
+    /// Connections that came by it stay: they are the clients' and the container's business.
+    private func remove(_ number: UInt32) {
+        guard let port = ports.removeValue(forKey: number) else { return }
+        // Not by being closed: the supervisor may have the socket still, to lead it elsewhere.
+        _ = cl_epoll_ctl(epoll.raw, 2 /* DEL */, port.socket.raw, 0, 0)
+        endSessions(of: port)
+        forget(port.slot)
     }
 
     /// Too many connections, or no descriptors: those that wait stay in the kernel's queue. Watching on would be a busy loop.
@@ -186,7 +203,7 @@ final class PortForwarder {
         if paused { resumeAt = monotonicNanoseconds() + 100_000_000 }
         if paused == isPaused { return }
         isPaused = paused
-        for port in ports where port.isStream {
+        for port in ports.values where port.isStream {
             _ = cl_epoll_ctl(epoll.raw, 3 /* MOD */, port.socket.raw, paused ? 0 : Self.readable, port.slot.packed)
         }
     }

@@ -7,7 +7,7 @@ extension UserNetwork {
     /// A plan as it is carried out in a user's namespaces.
     ///
     /// Published ports are the forwarder's, not the firewall's. The host is not the networks' gateway here: it has the address by
-    /// which the outside knows it. Its name servers at loopback addresses are reached through pasta.
+    /// which the outside knows it.
     func adapt(_ plan: NetworkPlan) -> NetworkPlan {
         var plan = plan
         plan.ports = []
@@ -17,13 +17,6 @@ extension UserNetwork {
             for index in resolver.fixed.indices where resolver.fixed[index].addresses.contains(where: gateways.contains) {
                 resolver.fixed[index].addresses = hostAddresses
             }
-        }
-        if !resolver.asksFromContainer {
-            var seen: Set<String> = []
-            resolver.upstreams = resolver.upstreams.map { text in
-                guard let place = InternetEndpoint(text, defaultPort: 53), place.belongsToItsHost else { return text }
-                return HostRoutes.hasDefault(isIPv6: false) ? PastaProcess.resolver : PastaProcess.resolver6
-            }.filter { seen.insert($0).inserted }
         }
         plan.resolver = resolver
         return plan

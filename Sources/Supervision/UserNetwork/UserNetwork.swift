@@ -9,7 +9,7 @@ import Linux
 /// (``NetworkHolder``) and that goes when the last connection to it has been closed, by whatever kind of end.
 /// docs/networks-rootless.md has the picture.
 package struct UserNetwork {
-    /// What is held for as long as the supervisor lives; nobody reads from it.
+    /// What is held for as long as the supervisor lives.
     private let connection: SharedFD
     /// `RUN/networks/pasta`, with the lock that all users of these namespaces share.
     private let pasta: SharedFD
@@ -19,6 +19,8 @@ package struct UserNetwork {
     /// Whether sockets in there may speak as clients from outside.
     let keepsSources: Bool
     let hostAddresses: [String]
+    /// Sockets of the network namespace this process has left.
+    let hostSockets: HostSockets
 
     /// Finds the namespaces, or has them made, and enters them for good.
     ///
@@ -40,7 +42,7 @@ package struct UserNetwork {
         return UserNetwork(
             connection: joined.connection, pasta: joined.descriptors[2], users: readIDMap("/proc/self/uid_map"),
             groups: readIDMap("/proc/self/gid_map"), keepsSources: joined.keepsSources,
-            hostAddresses: hostAddresses)
+            hostAddresses: hostAddresses, hostSockets: HostSockets(joined.connection))
     }
 
     /// Ids of the host as ids of this process's user namespace.
@@ -57,7 +59,11 @@ package struct UserNetwork {
 
     /// Before this process ends. Only what a holder that was killed has left is ended here, and only by the last.
     func leave() {
-        guard let message = try? connection.fd.receive(limit: 16, flags: 0x40 /* MSG_DONTWAIT */), message.bytes.isEmpty else { return }
+        // Answers that came too late for their questions first.
+        while true {
+            guard let message = try? connection.fd.receive(limit: 512, flags: 0x40 /* MSG_DONTWAIT */) else { return }
+            if message.bytes.isEmpty { break }
+        }
         // Another open description of the same file, which may have lost its name since.
         guard let again = try? pasta.fd.reopen(.readWrite) else { return }
         try? pasta.fd.unlockAndForget()

@@ -2,88 +2,135 @@ import CLinux
 import Control
 import Glibc
 import Linux
+import Networks
 
-/// The host's ports of an ordinary user's container: sockets of the host's network namespace, bound before this process left it,
-/// and the process that forwards what comes to them.
+/// The host's ports of an ordinary user's container: sockets of the host's network namespace, and the process that forwards what comes
+/// to them. One thread.
 final class UserPorts {
-    /// One port: where it is on the host, and where it leads.
+    typealias Key = PortBindings.Key
+
+    /// One port: where it is on the host is its key; where it leads.
     struct Port {
         let socket: SharedFD
-        let transport: PortPlan.Transport
         let target: InternetEndpoint
+        /// By which the forwarder knows it.
+        let number: UInt32
     }
 
-    private let ports: [Port]
+    /// What is to be different; new sockets are bound already. Nothing has happened when it is dropped.
+    struct Change {
+        fileprivate var ports: [Key: Port] = [:]
+        fileprivate var added: [Key] = []
+        fileprivate var removed: [UInt32] = []
+    }
+
+    private var ports: [Key: Port] = [:]
+    private var lastNumber: UInt32 = 0
     private(set) var forwarder: Int32 = 0
     private var startedAt: Int64 = 0
     private var quickEnds = 0
     /// To the forwarder; its end ends it.
     private var control: SharedFD?
 
-    private init(_ ports: [Port]) { self.ports = ports }
+    var isEmpty: Bool { ports.isEmpty }
 
-    /// Binds all ports of a plan, or none. In the host's network namespace.
+    // MARK: Binding
+
+    /// Binds what a plan has and this has not: all of it, or nothing.
     ///
+    /// - Parameters:
+    ///   - makeSocket: of the host's network namespace.
+    ///   - findHolder: says who has a port that is in use.
     /// - Throws: one sentence naming the port and what to do.
-    static func bind(_ plans: [PortPlan]) throws(LaunchFailure) -> UserPorts? {
-        if plans.isEmpty { return nil }
+    func prepare(
+        _ plans: [PortPlan], makeSocket: (SocketKind, Bool) throws(SystemError) -> SharedFD, findHolder: (Key) -> String?
+    ) throws(LaunchFailure) -> Change {
+        let wanted = try Self.targets(plans)
+        var change = Change()
+        change.removed = ports.filter { wanted.targets[$0.key] != $0.value.target }.map(\.value.number)
         // A range of thousands of ports is as many descriptors. They get numbers above the usual limit, which stays what it was for
         // everything else of this process, and for the container.
-        let usual = raiseDescriptorLimit()
+        let usual = Self.raiseDescriptorLimit()
         defer { if let usual { _ = cl_prlimit(0, 7 /* RLIMIT_NOFILE */, usual, nil) } }
-        let lowest = Int32(clamping: plans.reduce(0) { $0 + Int($1.count) } < 64 ? 3 : usual?[0] ?? 3)
-        var ports: [Port] = []
+        let lowest = Int32(clamping: wanted.order.count < 64 ? 3 : usual?[0] ?? 3)
+        for key in wanted.order {
+            guard let target = wanted.targets[key] else { continue }
+            let known = ports[key]
+            if let known, known.target == target {
+                change.ports[key] = known
+                continue
+            }
+            lastNumber &+= 1
+            do throws(SystemError) {
+                let socket: SharedFD
+                if let known {
+                    socket = known.socket
+                } else {
+                    let made = try makeSocket(key.transport == .tcp ? .stream : .datagram, key.address.isIPv6)
+                    try Self.bind(made.fd, key)
+                    socket = lowest > 3 ? SharedFD(try made.fd.duplicate(atLeast: lowest)) : made
+                }
+                change.ports[key] = Port(socket: socket, target: target, number: lastNumber)
+                change.added.append(key)
+            } catch {
+                throw Self.failure(error.errno, key, findHolder)
+            }
+        }
+        return change
+    }
+
+    /// As ``prepare(_:makeSocket:findHolder:)``, by a process that is in the host's network namespace.
+    func prepareHere(_ plans: [PortPlan]) throws(LaunchFailure) -> Change {
+        try prepare(
+            plans,
+            makeSocket: { kind, isIPv6 throws(SystemError) in SharedFD(try makeInternetSocket(kind, isIPv6: isIPv6)) },
+            findHolder: PortHolder.find)
+    }
+
+    private static func targets(_ plans: [PortPlan]) throws(LaunchFailure) -> (order: [Key], targets: [Key: InternetEndpoint]) {
+        var order: [Key] = []
+        var targets: [Key: InternetEndpoint] = [:]
         for plan in plans {
             guard let host = IPAddress(plan.hostAddress), let target = IPAddress(plan.target) else {
                 throw LaunchFailure("publish port: \"\(plan.hostAddress)\" or \"\(plan.target)\" is no address")
             }
             if plan.transport == .sctp { throw LaunchFailure("ports of sctp can be published by root only") }
             for offset in 0..<plan.count {
-                let place = InternetEndpoint(host, port: plan.hostPort &+ offset)
-                do throws(SystemError) {
-                    let socket = try bind(plan.transport, place)
-                    ports.append(
-                        Port(
-                            socket: SharedFD(try socket.fd.duplicate(atLeast: lowest)), transport: plan.transport,
-                            target: InternetEndpoint(target, port: plan.containerPort &+ offset)))
-                } catch {
-                    throw failure(error.errno, plan.transport, place)
+                let key = Key(transport: plan.transport, address: host, port: plan.hostPort &+ offset)
+                if targets.updateValue(InternetEndpoint(target, port: plan.containerPort &+ offset), forKey: key) == nil {
+                    order.append(key)
                 }
             }
         }
-        return UserPorts(ports)
+        return (order, targets)
     }
 
-    private static func bind(_ transport: PortPlan.Transport, _ place: InternetEndpoint) throws(SystemError) -> OwnedFD {
-        let isIPv6 = place.isIPv6
-        let kind = transport == .tcp ? 1 /* SOCK_STREAM */ : 2 /* SOCK_DGRAM */
-        let socket = OwnedFD(owning: try check(cl_socket(isIPv6 ? AF_INET6 : AF_INET, Int32(kind | 0o4000), 0), "make socket"))
-        if isIPv6 { try check(cl_socket_option(socket.raw, 41, 26 /* IPV6_V6ONLY */, 1), "set up socket") }
+    private static func bind(_ socket: FD, _ key: Key) throws(SystemError) {
+        let isIPv6 = key.address.isIPv6
+        if isIPv6 { try socket.setOption(41 /* IPPROTO_IPV6 */, 26 /* IPV6_V6ONLY */, 1) }
         // Connections of a container before us may still be in TIME_WAIT; who listens holds the port all the same.
-        if transport == .tcp { try check(cl_socket_option(socket.raw, 1, 2 /* SO_REUSEADDR */, 1), "set up socket") }
-        if transport == .udp {
-            // Answers go from the address that was asked.
-            try check(
-                cl_socket_option(socket.raw, isIPv6 ? 41 : 0, isIPv6 ? 49 /* RECVPKTINFO */ : 8 /* IP_PKTINFO */, 1), "set up socket")
-        }
-        var name = place.raw
-        try check(cl_internet_bind(socket.raw, &name), "bind")
+        if key.transport == .tcp { try socket.setOption(1 /* SOL_SOCKET */, 2 /* SO_REUSEADDR */, 1) }
+        // Answers go from the address that was asked.
+        if key.transport == .udp { try socket.setOption(isIPv6 ? 41 : 0, isIPv6 ? 49 /* RECVPKTINFO */ : 8 /* IP_PKTINFO */, 1) }
+        try socket.bind(to: InternetEndpoint(key.address, port: key.port))
         // From now on nobody else gets the port; who connects before the container runs waits.
-        if transport == .tcp { try check(cl_listen(socket.raw, 4096), "listen") }
-        return socket
+        if key.transport == .tcp { try socket.listen(backlog: 4096) }
     }
 
-    private static func failure(_ errno: Errno, _ transport: PortPlan.Transport, _ place: InternetEndpoint) -> LaunchFailure {
-        let address = place.isIPv6 ? "[\(place.address)]" : "\(place.address)"
+    private static func failure(_ errno: Errno, _ key: Key, _ findHolder: (Key) -> String?) -> LaunchFailure {
         var cause = errno.description
+        if errno.rawValue == EADDRINUSE, let holder = findHolder(key) { cause += " (\(holder))" }
+        if errno == .brokenPipe {
+            cause = "the process berth-network, which could, was killed: stop and start the container"
+        }
         if errno == .accessDenied {
             let text = (try? FD.cwd.readText("/proc/sys/net/ipv4/ip_unprivileged_port_start", limit: 64)) ?? "1024"
             let first = text.split(separator: "\n").first.map(String.init) ?? "1024"
             cause +=
                 ": ports below \(first) are for root; choose another, or give them to all users with: "
-                + "sudo sysctl net.ipv4.ip_unprivileged_port_start=\(place.port)"
+                + "sudo sysctl net.ipv4.ip_unprivileged_port_start=\(key.port)"
         }
-        return LaunchFailure("failed to bind host port \(address):\(place.port)/\(transport.rawValue): \(cause)")
+        return LaunchFailure("failed to bind host port \(key.text): \(cause)")
     }
 
     /// - Returns: the limits as they were, where they have been raised.
@@ -95,6 +142,20 @@ final class UserPorts {
     }
 
     // MARK: Forwarding
+
+    /// Carries out a change: what is not published any more is closed everywhere when this returns.
+    func apply(_ change: Change) {
+        ports = change.ports
+        guard forwarder != 0, let control, !change.removed.isEmpty || !change.added.isEmpty else { return }
+        do throws(SystemError) {
+            // Ports that lead elsewhere now are removed and added again.
+            try ForwardedPort.remove(change.removed, through: control.fd)
+            try send(change.added, through: control.fd)
+        } catch {
+            // It has ended, or somebody has stopped it: the next one gets all ports as they are now.
+            _ = cl_kill(forwarder, SIGKILL)
+        }
+    }
 
     /// Starts the process that forwards, in the namespaces this process is in. Again when it has ended.
     ///
@@ -112,12 +173,23 @@ final class UserPorts {
         control = ours
         forwarder = child.pid
         startedAt = monotonicNanoseconds()
-        // As many descriptors as one message takes.
-        var rest = ports[...]
+        try send(Array(ports.keys), through: ours.fd)
+    }
+
+    /// As many as one message takes at a time.
+    private func send(_ keys: [Key], through control: FD) throws(SystemError) {
+        var rest = keys[...]
         while !rest.isEmpty {
-            let part = rest.prefix(16)
+            var bytes: [UInt8] = []
+            var descriptors: [FD] = []
+            for key in rest.prefix(16) {
+                guard let port = ports[key] else { continue }
+                bytes += ForwardedPort.encode(key, port)
+                descriptors.append(port.socket.fd)
+            }
             rest = rest.dropFirst(16)
-            try ours.fd.send(part.flatMap(ForwardedPort.encode), descriptors: part.map(\.socket.fd))
+            try ForwardedPort.awaitEvent(Int16(POLLOUT), on: control)
+            try control.send(bytes, descriptors: descriptors)
         }
     }
 
@@ -130,19 +202,56 @@ final class UserPorts {
     }
 }
 
-/// A port as the forwarder is told of it, beside its socket: 20 bytes.
+/// How the forwarder is told of ports: a message with descriptors adds as many, with 24 bytes for each; one without removes those whose
+/// numbers it has, and is answered by one byte when they are closed.
 enum ForwardedPort {
-    static let size = 20
+    static let size = 24
+    /// Numbers in one message; each message is shorter than 4096 bytes.
+    private static let atOnce = 512
 
-    static func encode(_ port: UserPorts.Port) -> [UInt8] {
+    static func encode(_ key: PortBindings.Key, _ port: UserPorts.Port) -> [UInt8] {
         let address = port.target.address.bytes
-        return [port.transport == .tcp ? 1 : 2, port.target.isIPv6 ? 1 : 0] + address + [UInt8](repeating: 0, count: 16 - address.count)
-            + [UInt8(port.target.port >> 8), UInt8(port.target.port & 0xff)]
+        return bytes(of: port.number) + [key.transport == .tcp ? 1 : 2, port.target.isIPv6 ? 1 : 0] + address
+            + [UInt8](repeating: 0, count: 16 - address.count) + [UInt8(port.target.port >> 8), UInt8(port.target.port & 0xff)]
     }
 
-    static func decode(_ bytes: ArraySlice<UInt8>) -> (isStream: Bool, target: InternetEndpoint)? {
+    static func decode(_ bytes: ArraySlice<UInt8>) -> (number: UInt32, isStream: Bool, target: InternetEndpoint)? {
         let bytes = Array(bytes)
-        guard bytes.count == size, let address = IPAddress(bytes: Array(bytes[2..<(bytes[1] == 1 ? 18 : 6)])) else { return nil }
-        return (bytes[0] == 1, InternetEndpoint(address, port: UInt16(bytes[18]) << 8 | UInt16(bytes[19])))
+        guard bytes.count == size, let number = numbers(bytes[..<4]).first,
+            let address = IPAddress(bytes: Array(bytes[6..<(bytes[5] == 1 ? 22 : 10)]))
+        else { return nil }
+        return (number, bytes[4] == 1, InternetEndpoint(address, port: UInt16(bytes[22]) << 8 | UInt16(bytes[23])))
+    }
+
+    /// Waits until the forwarder has closed them: from then on others can have the ports.
+    static func remove(_ numbers: [UInt32], through control: FD) throws(SystemError) {
+        var rest = numbers[...]
+        while !rest.isEmpty {
+            try awaitEvent(Int16(POLLOUT), on: control)
+            try control.send(rest.prefix(atOnce).flatMap(bytes))
+            rest = rest.dropFirst(atOnce)
+            try awaitEvent(Int16(POLLIN), on: control)
+            if try control.receive(limit: 16, flags: 0x40 /* MSG_DONTWAIT */).bytes.isEmpty {
+                throw SystemError(.brokenPipe, "remove ports")
+            }
+        }
+    }
+
+    static func numbers(_ bytes: ArraySlice<UInt8>) -> [UInt32] {
+        stride(from: bytes.startIndex, to: bytes.endIndex - 3, by: 4).map { index in
+            bytes[index..<(index + 4)].reduce(0) { $0 << 8 | UInt32($1) }
+        }
+    }
+
+    private static func bytes(of number: UInt32) -> [UInt8] {
+        [UInt8(number >> 24), UInt8(number >> 16 & 0xff), UInt8(number >> 8 & 0xff), UInt8(number & 0xff)]
+    }
+
+    /// The forwarder never waits for anybody: one that does not answer within seconds has been stopped.
+    static func awaitEvent(_ event: Int16, on control: FD) throws(SystemError) {
+        var number = control.rawValue
+        var wanted = event
+        var got: Int16 = 0
+        if cl_poll(&number, &wanted, &got, 1, 5_000) == 0 { throw SystemError(.timedOut, "wait for forwarder") }
     }
 }
