@@ -39,6 +39,10 @@ extension BridgePlan {
             w.fieldIfTrue("internal", isInternal)
             w.fieldIfTrue("closed", !connectsContainers)
             w.fieldIfTrue("routed", !masquerades)
+            if let parent {
+                w.key("parent")
+                parent.write(to: &w)
+            }
         }
     }
 
@@ -56,6 +60,7 @@ extension BridgePlan {
             case "internal": isInternal = try parser.bool()
             case "closed": connectsContainers = try !parser.bool()
             case "routed": masquerades = try !parser.bool()
+            case "parent": parent = try ParentPlan(json: &parser)
             default: try parser.skip()
             }
         }
@@ -72,6 +77,7 @@ extension EndpointPlan {
             w.field("mac", mac)
             w.fieldIfNotEmpty("addresses", addresses)
             w.fieldIfNotEmpty("gateways", gateways)
+            w.arrayIfNotEmpty("routes", routes) { $1.write(to: &$0) }
             w.fieldIfNotEmpty("names", names)
         }
     }
@@ -87,6 +93,7 @@ extension EndpointPlan {
             case "mac": mac = try parser.string()
             case "addresses": addresses = try parser.strings()
             case "gateways": gateways = try parser.strings()
+            case "routes": routes = try parser.array { (p: inout JSONParser) throws(JSONError) in try RoutePlan(json: &p) }
             case "names": names = try parser.strings()
             default: try parser.skip()
             }

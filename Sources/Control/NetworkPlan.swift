@@ -13,7 +13,8 @@ public struct NetworkPlan: Sendable, Hashable {
     public init() {}
 }
 
-/// One network as the kernel has it: a bridge with the gateways' addresses. The same in all plans that use the network.
+/// One network as the kernel has it: a bridge with the gateways' addresses, or a device of the host's that containers' devices lie on.
+/// The same in all plans that use the network.
 public struct BridgePlan: Sendable, Hashable {
     /// 64 hexadecimal digits.
     public var networkID: String
@@ -32,6 +33,8 @@ public struct BridgePlan: Sendable, Hashable {
     public var connectsContainers = true
     /// What leaves gets the host's address (`com.docker.network.bridge.enable_ip_masquerade`).
     public var masquerades = true
+    /// Set: there is no bridge, and `device` is the host's device that containers' devices lie on.
+    public var parent: ParentPlan?
 
     public init(networkID: String, networkName: String, device: String) {
         self.networkID = networkID
@@ -45,14 +48,16 @@ public struct EndpointPlan: Sendable, Hashable {
     public var bridge: BridgePlan
     /// The device inside: `eth0`.
     public var interface: String
-    /// The device on the host, at most 15 bytes; unique.
+    /// The device on the host, at most 15 bytes; unique. Not made where the network is no bridge.
     public var hostInterface: String
     /// `02:42:…`.
     public var mac: String
     /// With the subnet's length: `172.18.0.2/16`.
     public var addresses: [String] = []
-    /// Of the default route, at most one of each family; empty: no default route by this network.
+    /// Of the default route, at most one of each family; empty: no default route by this network. `0.0.0.0` and `::`: by the device
+    /// itself, without a gateway.
     public var gateways: [String] = []
+    public var routes: [RoutePlan] = []
     /// What the container is called in this network: name, aliases, short id, hostname.
     public var names: [String] = []
 

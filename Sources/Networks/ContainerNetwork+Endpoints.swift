@@ -10,7 +10,7 @@ extension ContainerNetwork {
         guard let namespace else { return }
         let host = try host()
         var ends = RouteBatch()
-        for endpoint in endpoints {
+        for endpoint in endpoints where endpoint.isBridged {
             let (mac, _) = try Self.addresses(of: endpoint)
             ends.addPair(
                 near: endpoint.hostInterface, master: try host.index(of: endpoint.bridge), far: endpoint.interface, mac: mac,
@@ -27,13 +27,16 @@ extension ContainerNetwork {
             } catch {
                 guard error.errno == .exists else { throw error }
                 // The end of a container before us: its supervisor was killed, or the kernel is still clearing its namespace away.
-                for endpoint in endpoints { try host.removeLink(endpoint.hostInterface) }
+                for endpoint in endpoints where endpoint.isBridged { try host.removeLink(endpoint.hostInterface) }
                 try host.route.send(prepared)
             }
         }
+        for endpoint in endpoints {
+            if let parent = endpoint.bridge.parent { try addChild(of: parent, endpoint, host, namespace.fd) }
+        }
         try setUpInside(endpoints, routes)
         try networkError { () throws(SystemError) in
-            for endpoint in endpoints { try awaitForwarding(endpoint, host) }
+            for endpoint in endpoints where endpoint.isBridged { try awaitForwarding(endpoint, host) }
         }
     }
 
@@ -41,12 +44,16 @@ extension ContainerNetwork {
     /// container's a moment ago.
     private func setUpInside(_ endpoints: [EndpointPlan], _ routes: [DefaultRoute]) throws(NetworkError) {
         var addresses: [[IPPrefix]] = []
-        for endpoint in endpoints { addresses.append(try Self.addresses(of: endpoint).prefixes) }
+        var staticRoutes: [[StaticRoute]] = []
+        for endpoint in endpoints {
+            addresses.append(try Self.addresses(of: endpoint).prefixes)
+            staticRoutes.append(try endpoint.routes.map { (route) throws(NetworkError) in try StaticRoute(route, by: endpoint.interface) })
+        }
         try networkError { () throws(SystemError) in
             try inside { (route) throws(SystemError) in
                 var batch = RouteBatch()
                 batch.raise("lo")
-                for (endpoint, prefixes) in zip(endpoints, addresses) {
+                for ((endpoint, prefixes), others) in zip(zip(endpoints, addresses), staticRoutes) {
                     guard let link = try route.link(endpoint.interface) else {
                         throw SystemError(.noDevice, "find network device", endpoint.interface)
                     }
@@ -59,6 +66,11 @@ extension ContainerNetwork {
                     for prefix in prefixes { batch.addAddress(prefix, index: link.index, device: endpoint.interface) }
                     batch.raise(endpoint.interface)
                     for each in routes where each.interface == endpoint.interface { batch.addDefault(each, index: link.index) }
+                    for each in others {
+                        batch.addRoute(
+                            to: each.destination, gateway: each.gateway, isIPv6: each.gateway.isIPv6, index: link.index,
+                            device: endpoint.interface, metric: each.metric)
+                    }
                 }
                 try route.send(batch)
                 for (endpoint, prefixes) in zip(endpoints, addresses) {
@@ -112,7 +124,7 @@ extension ContainerNetwork {
         }
     }
 
-    private static func addresses(of endpoint: EndpointPlan) throws(NetworkError) -> (mac: MACAddress, prefixes: [IPPrefix]) {
+    static func addresses(of endpoint: EndpointPlan) throws(NetworkError) -> (mac: MACAddress, prefixes: [IPPrefix]) {
         for name in [endpoint.interface, endpoint.hostInterface] where !Link.isName(name) {
             throw NetworkError(.invalid, "make network device", name, cause: "a device's name has 1 to 15 letters, digits and signs")
         }
@@ -135,12 +147,35 @@ extension ContainerNetwork {
 /// The way out of a container, of one family.
 struct DefaultRoute {
     let interface: String
+    /// Unspecified: by the device itself.
     let gateway: IPAddress
+}
+
+/// A route besides the default one.
+private struct StaticRoute {
+    let destination: IPPrefix
+    let gateway: IPAddress
+    let metric: UInt32
+
+    init(_ plan: RoutePlan, by interface: String) throws(NetworkError) {
+        guard let destination = IPPrefix(plan.destination), let gateway = IPAddress(plan.gateway),
+            gateway.isIPv6 == destination.isIPv6
+        else {
+            throw NetworkError(.invalid, "add route by", interface, cause: "\"\(plan.destination) via \(plan.gateway)\" is no route")
+        }
+        (self.destination, self.gateway, metric) = (destination, gateway, plan.metric)
+    }
+}
+
+extension EndpointPlan {
+    /// Whether the container is connected by a cable to a bridge of ours.
+    var isBridged: Bool { bridge.parent == nil }
 }
 
 extension RouteBatch {
     fileprivate mutating func addDefault(_ route: DefaultRoute, index: UInt32) {
-        addRoute(gateway: route.gateway, isIPv6: route.gateway.isIPv6, index: index, device: route.interface)
+        addRoute(
+            gateway: route.gateway.isUnspecified ? nil : route.gateway, isIPv6: route.gateway.isIPv6, index: index, device: route.interface)
     }
 }
 

@@ -43,7 +43,7 @@ public final class ContainerNetwork {
             // Ports come first: they are what fails when somebody else was quicker.
             let elements = try PortElements.make(plan.ports, id: id)
             _ = try ports.bind(try PortBindings.keys(plan.ports))
-            if !plan.endpoints.isEmpty || !elements.isEmpty { watchRuleset() }
+            if plan.endpoints.contains(where: \.isBridged) || !elements.isEmpty { watchRuleset() }
             try connect(plan.endpoints, routes: try Self.defaultRoutes(plan.endpoints))
             // Elements last: whoever comes by a published port finds the container's address.
             if !elements.isEmpty { try publish(elements) }
@@ -62,7 +62,9 @@ public final class ContainerNetwork {
             // The kernel does that by itself when the container's namespace ends; but somebody may have joined it and keep it.
             // And closing a socket of the firewall waits until removed elements are gone for good: another grace period.
             let closing = [host.firewall.fd] + (changes.map { [$0.descriptor.fd] } ?? [])
-            host.route.removeLater(plan.endpoints.map(\.hostInterface), closing: closing)
+            host.route.removeLater(plan.endpoints.filter(\.isBridged).map(\.hostInterface), closing: closing)
+            let inner = plan.endpoints.filter { !$0.isBridged }.map(\.interface)
+            if !inner.isEmpty { try? inside { (route) throws(SystemError) in route.removeLater(inner, closing: []) } }
         }
         // After the elements: nobody else may have the ports while they still lead here.
         ports.releaseAll()
@@ -84,7 +86,7 @@ public final class ContainerNetwork {
         let bound = try ports.bind(difference.addedPorts)
         do throws(NetworkError) {
             try networkError { () throws(SystemError) in
-                for endpoint in difference.replacedEndpoints { try host.removeLink(endpoint.hostInterface) }
+                for endpoint in difference.replacedEndpoints { try removeEnd(of: endpoint, host) }
             }
             try connect(difference.addedEndpoints)
             try setDefaultRoutes(next.endpoints)
@@ -96,7 +98,7 @@ public final class ContainerNetwork {
         plan = next
         try networkError { () throws(SystemError) in
             try host.firewall.remove(difference.removedElements)
-            for endpoint in difference.removedEndpoints { try host.removeLink(endpoint.hostInterface) }
+            for endpoint in difference.removedEndpoints { try removeEnd(of: endpoint, host) }
         }
         ports.release(difference.removedPorts)
         // With a device its routes go, and another network's gateway may be the default now.
@@ -106,7 +108,7 @@ public final class ContainerNetwork {
     private func undo(_ difference: PlanDifference, _ bound: Set<PortBindings.Key>) {
         guard let host = opened else { return }
         try? host.firewall.remove(difference.addedElements)
-        for endpoint in difference.addedEndpoints { try? host.removeLink(endpoint.hostInterface) }
+        for endpoint in difference.addedEndpoints { try? removeEnd(of: endpoint, host) }
         ports.release(bound)
         try? connect(difference.replacedEndpoints)
         try? setDefaultRoutes(plan.endpoints)
@@ -118,7 +120,7 @@ public final class ContainerNetwork {
         guard namespace != nil else { return }
         let host = try host()
         try networkError { () throws(SystemError) in try host.repairRuleset() }
-        for endpoint in plan.endpoints { try host.ensure(endpoint.bridge) }
+        for endpoint in plan.endpoints where endpoint.isBridged { try host.ensure(endpoint.bridge) }
         let elements = try PortElements.make(plan.ports, id: id)
         if !elements.isEmpty { try publish(elements) }
     }
@@ -134,7 +136,7 @@ public final class ContainerNetwork {
         changes.drain()
         do {
             guard try host.firewall.isWhole() else { return true }
-            let bridges = try plan.endpoints.map { endpoint in
+            let bridges = try plan.endpoints.filter(\.isBridged).map { endpoint in
                 (endpoint.bridge.device, try BridgeElements(endpoint.bridge).mark)
             }
             if try !host.firewall.stands(bridges) { return true }

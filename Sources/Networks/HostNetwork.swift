@@ -17,11 +17,14 @@ public final class HostNetwork {
         firewall = try networkError { () throws(SystemError) in try FirewallSocket() }
     }
 
-    /// Makes a network's bridge and its firewall elements, and the table itself, unless they stand.
+    /// Makes a network's bridge and its firewall elements, and the table itself, unless they stand; where the network is no bridge, the
+    /// device that containers' devices lie on.
     ///
     /// Idempotent. Two look-ups when everything stands; otherwise under `networks/lock`.
     /// - Throws: `.inUse` when another kind of device has the name.
-    public func ensure(_ bridge: BridgePlan) throws(NetworkError) { _ = try index(of: bridge) }
+    public func ensure(_ bridge: BridgePlan) throws(NetworkError) {
+        if let parent = bridge.parent { _ = try link(parent, of: bridge) } else { _ = try index(of: bridge) }
+    }
 
     /// As ``ensure(_:)``; returns the bridge's index.
     func index(of bridge: BridgePlan) throws(NetworkError) -> UInt32 {
@@ -117,6 +120,7 @@ public final class HostNetwork {
 
     /// Removes a network's bridge and its firewall elements; what is gone already is no error. No container may be on it any more.
     public func remove(bridge: BridgePlan) throws(NetworkError) {
+        if bridge.parent != nil { return try removeParent(bridge) }
         let elements = try BridgeElements(bridge)
         try networkError { () throws(SystemError) in
             try locked { () throws(SystemError) in
@@ -154,18 +158,10 @@ public final class HostNetwork {
         try networkError { () throws(SystemError) in try route.link(name) != nil }
     }
 
-    func removeLink(_ name: String) throws(SystemError) {
-        var batch = RouteBatch()
-        batch.removeLink(name)
-        do throws(SystemError) {
-            try route.send(batch)
-        } catch {
-            if error.errno != .noDevice { throw error }
-        }
-    }
+    func removeLink(_ name: String) throws(SystemError) { try route.remove(name) }
 
     /// Holds `networks/lock` meanwhile.
-    private func locked<T>(_ body: () throws(SystemError) -> T) throws(SystemError) -> T {
+    func locked<T>(_ body: () throws(SystemError) -> T) throws(SystemError) -> T {
         try FD.cwd.makeDirectories("\(run)/networks", mode: 0o700)
         let file = try FD.cwd.open("\(run)/networks/lock", [.readWrite, .create, .noFollow], mode: 0o600)
         try file.fd.lock(.exclusive)

@@ -27,7 +27,7 @@ struct NetworkPlanTests {
             networkID: network.id, ipv4: IPAddress(ipv4), ipv6: IPAddress(ipv6), definition: asked.encode())
         return NetworkPlanner.Endpoint(
             record: record, definition: try EndpointDefinition(decoding: record.definition), network: network, device: "br-x",
-            options: try BridgeOptions(network.options))
+            options: try DriverOptions(network))
     }
 
     private var container: ContainerDefinition {

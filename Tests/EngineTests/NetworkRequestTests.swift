@@ -80,7 +80,7 @@ struct NetworkRequestTests {
             ({ $0.name = "-a" }, "invalid network name"),
             ({ $0.name = "bridge" }, "operation is not permitted on predefined bridge network"),
             ({ $0.name = "default" }, "operation is not permitted"), ({ $0.driver = "host" }, "only one instance of \"host\""),
-            ({ $0.driver = "macvlan" }, "not supported yet"), ({ $0.driver = "x" }, "unknown network driver \"x\""),
+            ({ $0.driver = "overlay" }, "unknown network driver \"overlay\""), ({ $0.driver = "x" }, "unknown network driver \"x\""),
             ({ $0.ipamDriver = "dhcp" }, "unknown IPAM driver"), ({ $0.options = ["x": "y"] }, "unknown option \"x\" of driver bridge"),
             ({ $0.options = ["com.docker.network.driver.mtu": "20"] }, "invalid MTU \"20\""),
             ({ $0.options = ["com.docker.network.bridge.name": "a/b"] }, "invalid device name \"a/b\""),

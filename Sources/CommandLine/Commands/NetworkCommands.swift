@@ -24,6 +24,8 @@ struct NetworkCreateCommand {
         request.isAttachable = arguments.bool("attachable")
         for pair in arguments.pairs("opt") { request.options[pair.key] = pair.value }
         request.dns = arguments.strings("dns")
+        request.routes = arguments.strings("route")
+        request.hidesNames = arguments.bool("disable-dns")
         do throws(EngineError) {
             for text in arguments.strings("label") {
                 let label = try EnvironmentOption.label(text)

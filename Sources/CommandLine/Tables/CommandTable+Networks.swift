@@ -20,7 +20,7 @@ extension CommandTable {
             ],
             arity: .exactly(1), flags: NetworkFlags.create,
             unsupported: {
-                Flag.unsupported(values: "config-from interface-name route scope", switches: "config-only disable-dns ingress")
+                Flag.unsupported(values: "config-from interface-name scope", switches: "config-only ingress")
             }, run: action(.networkCreate))
     }
 

@@ -7,8 +7,9 @@ enum NetworkFlags {
             .bool("attachable", nil, "Let containers be connected by hand; always so"),
             .value(
                 "aux-address", nil, .map, "Address that no container gets, as name=address", value: "name=address"),
+            .bool("disable-dns", nil, "Do not answer for the names of its containers"),
             .value("dns", nil, .stringSlice, "Server that is asked for names nobody in the network has", value: "address"),
-            .string("driver", "d", "Driver of the network", default: "bridge", completion: .values(["bridge"])),
+            .string("driver", "d", "Driver of the network", default: "bridge", completion: .values(["bridge", "ipvlan", "macvlan"])),
             .value("gateway", nil, .stringSlice, "Address of the host in a subnet", value: "address"),
             .bool("ignore", nil, "Do nothing where there is a network of the name"),
             .bool("internal", nil, "Let nothing in or out"),
@@ -19,6 +20,7 @@ enum NetworkFlags {
             .bool("ipv6", nil, "Give IPv6 addresses too"),
             .list("label", nil, "Label for the network, as name=value", check: ValueRules.label),
             .value("opt", "o", .map, "Option of the driver, as name=value", completion: .values(options)),
+            .list("route", nil, "Route that its containers have too, as 10.1.0.0/16,172.30.0.254[,metric]", value: "destination,gateway"),
             .value("subnet", nil, .stringSlice, "Addresses of the network, as 172.30.0.0/16", value: "subnet"),
         ]
     }
@@ -26,7 +28,8 @@ enum NetworkFlags {
     private static let options = [
         "com.docker.network.bridge.enable_icc=", "com.docker.network.bridge.enable_ip_masquerade=",
         "com.docker.network.bridge.host_binding_ipv4=", "com.docker.network.bridge.name=",
-        "com.docker.network.container_iface_prefix=", "com.docker.network.driver.mtu=", "isolate=",
+        "com.docker.network.container_iface_prefix=", "com.docker.network.driver.mtu=", "ipvlan_flag=", "ipvlan_mode=", "isolate=",
+        "macvlan_mode=", "parent=",
     ]
 
     @Sendable static func connect() -> [Flag] {

@@ -69,7 +69,7 @@ extension ContainerInspection {
             w.field("GwPriority", asked.gatewayPriority)
             w.field("NetworkID", id)
             writeAddresses(record, network, to: &w)
-            w.field("MacAddress", isConnected || record?.mac != nil ? record.map(EndpointAddresses.mac) ?? "" : "")
+            w.field("MacAddress", isConnected || record?.mac != nil ? record.map { EndpointAddresses.shownMAC(of: $0, network) } ?? "" : "")
             writeList("DNSNames", record == nil ? [] : NetworkPlanner.names(definition, asked), to: &w)
         }
     }
@@ -78,7 +78,7 @@ extension ContainerInspection {
         let shown = isConnected ? record : nil
         func subnet(_ address: IPAddress?) -> NetworkSubnet? { address.flatMap { network?.subnet(of: $0) } }
         func gateway(_ address: IPAddress?) -> String {
-            network?.isInternal == true ? "" : subnet(address)?.gateway.description ?? ""
+            network?.leadsOut == false ? "" : subnet(address)?.gateway.description ?? ""
         }
         w.field("EndpointID", shown?.id ?? "")
         w.field("Gateway", gateway(shown?.ipv4))

@@ -13,7 +13,7 @@ struct BridgeOptions: Hashable {
     /// What devices inside are called before their number.
     var interfacePrefix = "eth"
 
-    private static let prefix = "com.docker.network."
+    static let prefix = "com.docker.network."
 
     /// - Throws: `.invalid` for an option that is not known and for a value that is none.
     init(_ options: [String: String]) throws(EngineError) {
@@ -64,7 +64,7 @@ struct BridgeOptions: Hashable {
         return result
     }
 
-    private static func isDeviceName(_ text: String) -> Bool {
+    static func isDeviceName(_ text: String) -> Bool {
         guard (1...15).contains(text.utf8.count), text != ".", text != "..", text.first != "-" else { return false }
         return text.utf8.allSatisfy { byte in
             (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)

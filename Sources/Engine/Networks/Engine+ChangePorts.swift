@@ -45,7 +45,7 @@ extension Engine {
             var reach: [Reach] = []
             for network in try networks(of: definition, store) {
                 guard let record = connections.endpoints.first(where: { $0.networkID == network.id }) else { continue }
-                reach.append(Reach(network: network, ipv4: record.ipv4 != nil, ipv6: record.ipv6 != nil))
+                reach.append(Reach(network: network, record, try EndpointDefinition(decoding: record.definition)))
             }
             var wanted = definition
             wanted.ports = added

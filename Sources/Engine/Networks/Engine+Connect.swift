@@ -15,7 +15,7 @@ extension Engine {
     private func connect(_ view: ContainerView, _ attachment: NetworkAttachment) throws(EngineError) {
         try requireConnectable(view.definition)
         let network = try network(attachment.network)
-        guard network.driver == "bridge" else { throw Engine.notConnectable(network) }
+        guard network.isConnectable else { throw Engine.notConnectable(network) }
         let request = try endpoint(attachment, network)
         let store = try self.store()
         let record: EndpointRecord
@@ -123,7 +123,7 @@ extension Engine {
         let store = try self.store()
         var connections = try stored { () throws(StoreError) in try store.connections(ofContainer: view.id) }
         let networks = try networks(of: view.definition, store)
-        let leadsOut = networks.contains { !$0.isInternal }
+        let leadsOut = networks.contains(where: \.publishes)
         if !view.definition.allBindings.isEmpty, connections.ports.isEmpty == leadsOut {
             // The first connection that ports can be published by, or the last one is gone.
             connections = try connectForStart(view.definition) ?? connections

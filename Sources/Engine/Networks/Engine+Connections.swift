@@ -18,6 +18,7 @@ extension Engine {
         var network: NetworkDefinition
         var ipv4: Bool
         var ipv6: Bool
+        var priority: Int
     }
 
     /// What a new container wants.
@@ -42,7 +43,9 @@ extension Engine {
             let endpoint = try endpoint(attachment, network)
             result.networks.append(network)
             result.request.endpoints.append(endpoint)
-            reach.append(Reach(network: network, ipv4: endpoint.ipv4 != .none, ipv6: endpoint.ipv6 != .none))
+            reach.append(
+                Reach(
+                    network: network, ipv4: endpoint.ipv4 != .none, ipv6: endpoint.ipv6 != .none, priority: attachment.gatewayPriority))
         }
         if starting { try addPorts(of: definition, reach, to: &result.request) }
         return result
@@ -51,7 +54,7 @@ extension Engine {
     /// A network that containers are connected to, not put into.
     private func connectable(_ text: String) throws(EngineError) -> NetworkDefinition {
         let network = try self.network(text)
-        if network.driver == "bridge" { return network }
+        if network.isConnectable { return network }
         throw .invalid("conflicting options: cannot attach both user-defined and non-user-defined network-modes")
     }
 
@@ -60,6 +63,9 @@ extension Engine {
         var request = EndpointRequest(
             id: hexadecimal(randomBytes(32)), networkID: network.id, networkName: network.name,
             definition: EndpointDefinition(attachment, network: network.name).encode())
+        if attachment.mac != nil, network.driver == NetworkDriver.ipvlan.rawValue {
+            throw .invalid("ipvlan interfaces do not support custom mac address assignment: they have their parent's")
+        }
         request.mac = attachment.mac
         request.ipv4 = try address(attachment.ipv4, ipv6: false, network)
         request.ipv6 = try address(attachment.ipv6, ipv6: true, network)
@@ -94,20 +100,34 @@ extension Engine {
         of definition: ContainerDefinition, _ reach: [Reach], to request: inout ConnectionRequest
     ) throws(EngineError) {
         if definition.ports.isEmpty, !definition.publishesAll { return }
-        var hasIPv4 = false
-        var hasIPv6 = false
+        let hasIPv4 = Engine.publishes(reach.filter(\.ipv4))
+        let hasIPv6 = Engine.publishes(reach.filter(\.ipv6))
+        if !hasIPv4, !hasIPv6, let way = Engine.way(reach) { warnOfDiscardedPorts(way.network) }
         var binding: IPAddress?
-        for one in reach where !one.network.isInternal {
-            hasIPv4 = hasIPv4 || one.ipv4
-            hasIPv6 = hasIPv6 || one.ipv6
-            if binding == nil { binding = try BridgeOptions(one.network.options).hostBinding }
-        }
+        for one in reach where one.network.publishes && binding == nil { binding = try DriverOptions(one.network).bridge.hostBinding }
         request.isRunning = { [self] in hasSupervisor($0) }
         request.isFree = kernelNetworks.isPortFree
         for port in definition.allBindings {
             let addresses = try hostAddresses(port, binding, hasIPv4, hasIPv6)
             if !addresses.isEmpty { request.ports += requests(port, addresses) }
         }
+    }
+
+    /// Of connections with addresses of one family: the one that gives the default route.
+    private static func way(_ reach: [Reach]) -> Reach? {
+        reach.filter(\.network.leadsOut).min { left, right in
+            NetworkPrecedence(priority: left.priority, name: left.network.name)
+                < NetworkPrecedence(priority: right.priority, name: right.network.name)
+        }
+    }
+
+    private static func publishes(_ reach: [Reach]) -> Bool { way(reach)?.network.publishes ?? false }
+
+    private func warnOfDiscardedPorts(_ network: NetworkDefinition) {
+        let text =
+            "WARNING: Published ports are discarded: network \(network.name) of driver \(network.driver) leads past the host; "
+            + "the container is reached by its own address"
+        if !warnings.contains(text) { warn(text) }
     }
 
     /// Where a port is published: nowhere when all networks are internal.
@@ -160,7 +180,7 @@ extension Engine {
             planner.endpoints.append(
                 NetworkPlanner.Endpoint(
                     record: record, definition: try EndpointDefinition(decoding: record.definition), network: network,
-                    device: try device(of: network), options: try BridgeOptions(network.options)))
+                    device: try device(of: network), options: try DriverOptions(network)))
         }
         planner.ports = connections.ports
         planner.directory = roots.run + "/networks"
@@ -225,11 +245,11 @@ extension Engine {
         let networks = try self.networks(of: definition, store)
         var reach: [Reach] = []
         for record in connections.endpoints {
+            let asked = try EndpointDefinition(decoding: record.definition)
             if let network = networks.first(where: { $0.id == record.networkID }) {
-                reach.append(Reach(network: network, ipv4: record.ipv4 != nil, ipv6: record.ipv6 != nil))
+                reach.append(Reach(network: network, record, asked))
                 continue
             }
-            let asked = try EndpointDefinition(decoding: record.definition)
             var attachment = NetworkAttachment(asked.network)
             (attachment.ipv4, attachment.ipv6, attachment.mac) = (IPAddress(asked.ipv4), IPAddress(asked.ipv6), record.mac)
             (attachment.aliases, attachment.links) = (asked.aliases, asked.links)
@@ -237,7 +257,8 @@ extension Engine {
             let network = try connectable(asked.network)
             let endpoint = try endpoint(attachment, network)
             reconnections[record.position] = endpoint
-            reach.append(Reach(network: network, ipv4: endpoint.ipv4 != .none, ipv6: endpoint.ipv6 != .none))
+            reach.append(
+                Reach(network: network, ipv4: endpoint.ipv4 != .none, ipv6: endpoint.ipv6 != .none, priority: asked.gatewayPriority))
         }
         try addPorts(of: definition, reach, to: &request)
         if !request.ports.isEmpty || !reconnections.isEmpty || !connections.ports.isEmpty {
@@ -276,6 +297,12 @@ extension Engine {
         case (.notFound, "connect to network"): return .noSuchNetwork(error.object)
         default: return EngineError(error)
         }
+    }
+}
+
+extension Engine.Reach {
+    init(network: NetworkDefinition, _ record: EndpointRecord, _ asked: EndpointDefinition) {
+        self.init(network: network, ipv4: record.ipv4 != nil, ipv6: record.ipv6 != nil, priority: asked.gatewayPriority)
     }
 }
 

@@ -10,6 +10,7 @@ extension Engine {
     /// - Throws: Docker's sentences; `.conflict` for a name or subnet that is taken.
     public func createNetwork(_ request: NetworkRequest) throws(EngineError) -> NetworkDefinition {
         var definition = try request.definition(id: ContainerNames.identifier())
+        try requireDevices(of: definition)
         // The first network of all, so that it has the addresses people know.
         _ = try defaultBridge()
         try insert(&definition, try Configuration.load().pools)
@@ -146,21 +147,27 @@ extension Engine {
 
     /// Two networks cannot share a bridge.
     private func checkDevice(of definition: NetworkDefinition, _ store: Store) throws(EngineError) {
-        let device = try BridgeOptions(definition.options).device
+        let options = try DriverOptions(definition)
+        if let parent = options.parent { return try checkParent(parent, of: definition, store) }
+        let device = options.bridge.device
         if device.isEmpty { return }
         for record in try stored({ () throws(StoreError) in try store.networks() }) {
             let other = try decode(record)
-            if try self.device(of: other) == device {
+            if other.isBridge, try self.device(of: other) == device {
                 throw EngineError(
                     .conflict, sentence: "cannot create network \(definition.name): network \(other.name) has the bridge \(device)")
             }
         }
     }
 
-    /// The bridge's device. The default network's has a name that can be remembered, in the store that everybody uses.
+    /// The bridge's device, or the host's that the network lies on. The default network's has a name that can be remembered, in the store that everybody uses.
     func device(of network: NetworkDefinition) throws(EngineError) -> String {
-        let asked = try BridgeOptions(network.options).device
-        if !asked.isEmpty { return asked }
+        let options = try DriverOptions(network)
+        // Docker's names for devices that lead nowhere.
+        if let parent = options.parent {
+            return !parent.device.isEmpty ? parent.device : (parent.plan.kind == .macvlan ? "dm-" : "di-") + network.shortID
+        }
+        if !options.bridge.device.isEmpty { return options.bridge.device }
         if network.name == PredefinedNetwork.bridge.rawValue, roots.isUsual { return "berth0" }
         return "br-" + network.shortID
     }
@@ -177,7 +184,7 @@ extension Engine {
     /// - Throws: `.notFound` for a server that is to go and is not there; nothing is changed then.
     public func updateNetwork(_ text: String, addingServers added: [String], droppingServers dropped: [String]) throws(EngineError) {
         let definition = try network(text)
-        guard definition.driver == "bridge" else {
+        guard definition.isConnectable else {
             throw EngineError(.permission, sentence: "\(definition.name) is a pre-defined network and cannot be changed")
         }
         for text in added + dropped where IPAddress(text) == nil { throw .invalid("invalid IP address: \(text)") }
@@ -244,9 +251,7 @@ extension Engine {
             }
         }
         // A user's bridges are in the namespace of their containers, and go with the last of those.
-        if !host.isRootless {
-            kernelNetworks.remove(definition.bridgePlan(device: try device(of: definition), try BridgeOptions(definition.options)))
-        }
+        if !host.isRootless { try removeDevices(of: definition) }
         if let directory = try? FD.cwd.open(roots.run + "/networks", [.readOnly, .directory, .noFollow]) {
             try? removeTree(directory.fd, definition.id)
         }

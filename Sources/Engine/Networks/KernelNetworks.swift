@@ -7,6 +7,8 @@ import Networks
 struct KernelNetworks {
     /// What the host reaches by another way than its default route: no network may lie there.
     var routes: () -> [IPPrefix]
+    /// Whether the host has a network device of a name.
+    var hasDevice: (_ name: String) -> Bool
     /// Whether no program has a port of the host.
     var isPortFree: (_ transport: String, _ address: IPAddress, _ port: UInt16) -> Bool = KernelNetworks.isFree
     /// Takes a network's devices and rules away; nothing where there are none.
@@ -17,6 +19,7 @@ struct KernelNetworks {
     /// - Parameter run: the engine's run directory.
     init(run: String) {
         routes = { (try? HostNetwork(run: run).routes()) ?? [] }
+        hasDevice = { (try? HostNetwork(run: run).deviceExists($0)) ?? true }
         remove = { bridge in try? HostNetwork(run: run).remove(bridge: bridge) }
         forget = { plan, container in try? HostNetwork(run: run).forget(plan, id: container) }
     }

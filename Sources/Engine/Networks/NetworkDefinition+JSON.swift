@@ -15,6 +15,8 @@ extension NetworkDefinition {
                 w.fieldIfNotEmpty("options", options)
                 w.fieldIfNotEmpty("ipamOptions", ipamOptions)
                 w.fieldIfNotEmpty("dns", dns)
+                w.arrayIfNotEmpty("routes", routes) { w, route in route.write(to: &w) }
+                w.fieldIfTrue("hidesNames", hidesNames)
             }
         }
     }
@@ -46,9 +48,39 @@ extension NetworkDefinition {
             case "options": options = try parser.stringDictionary()
             case "ipamOptions": ipamOptions = try parser.stringDictionary()
             case "dns": dns = try parser.strings()
+            case "routes":
+                routes = try parser.array { (p: inout JSONParser) throws(JSONError) in try NetworkRoute(json: &p) }
+            case "hidesNames": hidesNames = try parser.bool()
             default: try parser.skip()  // of a newer version
             }
         }
+    }
+}
+
+extension NetworkRoute {
+    func write(to writer: inout JSONWriter) {
+        writer.object { w in
+            w.field("destination", destination.description)
+            w.field("gateway", gateway.description)
+            w.fieldIfNotZero("metric", metric)
+        }
+    }
+
+    init(json parser: inout JSONParser) throws(JSONError) {
+        var destination: IPPrefix?
+        var gateway: IPAddress?
+        var metric: UInt32 = 0
+        var object = try parser.beginObject()
+        while let key = try parser.nextKey(&object) {
+            switch key {
+            case "destination": destination = IPPrefix(try parser.string())
+            case "gateway": gateway = IPAddress(try parser.string())
+            case "metric": metric = try parser.int()
+            default: try parser.skip()
+            }
+        }
+        guard let destination, let gateway else { throw parser.failure(.invalidValue, "a route needs a destination and a gateway") }
+        self.init(destination: destination, gateway: gateway, metric: metric)
     }
 }
 

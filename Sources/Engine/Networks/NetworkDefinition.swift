@@ -6,7 +6,7 @@ public struct NetworkDefinition: Sendable, Hashable {
     /// 64 hexadecimal digits.
     public var id: String
     public var name: String
-    /// `bridge`; `host` and `null` for the two that are always there.
+    /// A `NetworkDriver`; `host` and `null` for the two that are always there.
     public var driver = "bridge"
     /// Nanoseconds since 1970; 0 for those that were never made.
     public var createdAt: Int64 = 0
@@ -22,6 +22,10 @@ public struct NetworkDefinition: Sendable, Hashable {
     public var ipamOptions: [String: String] = [:]
     /// Where names are asked for that nobody in the network has; empty: where the host asks.
     public var dns: [String] = []
+    /// Routes of its containers besides the default one.
+    public var routes: [NetworkRoute] = []
+    /// Its containers are not found by name.
+    public var hidesNames = false
 
     public init(id: String, name: String) {
         self.id = id
@@ -33,11 +37,30 @@ public struct NetworkDefinition: Sendable, Hashable {
     /// Whether it is always there and cannot be removed.
     public var isPredefined: Bool { PredefinedNetwork(rawValue: name) != nil }
 
-    /// The gateway of the first subnet of a family; nil where there is no way out.
-    func gateway(ipv6: Bool) -> IPAddress? {
-        if isInternal { return nil }
-        return subnets.first { $0.subnet.isIPv6 == ipv6 }?.gateway
-    }
+    /// Whether containers are connected to it, not put into it.
+    public var isConnectable: Bool { NetworkDriver(rawValue: driver) != nil }
+
+    /// Whether it is a bridge of the host's, which has an address in it.
+    var isBridge: Bool { driver == "bridge" }
+
+    /// Whether there is a way out.
+    var leadsOut: Bool { !isInternal && (isBridge || !(options["parent"] ?? "").isEmpty) }
+
+    /// Whether the host's ports can lead into it.
+    var publishes: Bool { leadsOut && isBridge }
+}
+
+/// What makes a network in the kernel.
+public enum NetworkDriver: String, Sendable, CaseIterable {
+    case bridge, macvlan, ipvlan
+}
+
+/// A route that a network gives its containers.
+public struct NetworkRoute: Sendable, Hashable {
+    public var destination: IPPrefix
+    public var gateway: IPAddress
+    /// 0: the kernel's.
+    public var metric: UInt32
 }
 
 /// One subnet of a network.

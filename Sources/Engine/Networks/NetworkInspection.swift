@@ -16,7 +16,7 @@ extension Engine {
             }
         }
         var inspection = NetworkInspection(definition: definition, members: members)
-        if definition.driver == "bridge" { inspection.options = try shownOptions(definition) }
+        if definition.isConnectable { inspection.options = try shownOptions(definition) }
         return JSONWriter.document { inspection.write(to: &$0) }
     }
 
@@ -62,6 +62,8 @@ struct NetworkInspection {
             w.field("Options", options)
             w.field("Labels", definition.labels)
             if !definition.dns.isEmpty { w.field("DNS", definition.dns) }
+            if definition.hidesNames { w.field("DNSEnabled", false) }
+            if !definition.routes.isEmpty { writeRoutes(to: &w) }
         }
     }
 
@@ -69,7 +71,7 @@ struct NetworkInspection {
         w.object("IPAM") { w in
             w.field("Driver", "default")
             if definition.ipamOptions.isEmpty { w.nullField("Options") } else { w.field("Options", definition.ipamOptions) }
-            if definition.driver != "bridge" { return w.nullField("Config") }
+            if !definition.isConnectable { return w.nullField("Config") }
             w.array("Config", definition.subnets) { w, subnet in
                 w.object { w in
                     w.field("Subnet", subnet.subnet.description)
@@ -83,13 +85,24 @@ struct NetworkInspection {
         }
     }
 
+    /// As podman has them, in Docker's spelling.
+    private func writeRoutes(to w: inout JSONWriter) {
+        w.array("Routes", definition.routes) { w, route in
+            w.object { w in
+                w.field("Destination", route.destination.description)
+                w.field("Gateway", route.gateway.description)
+                w.fieldIfNotZero("Metric", route.metric)
+            }
+        }
+    }
+
     private func writeMember(_ member: Member, to w: inout JSONWriter) {
         let record = member.record
         w.key(record.containerID)
         w.object { w in
             w.field("Name", member.name)
             w.field("EndpointID", record.id)
-            w.field("MacAddress", EndpointAddresses.mac(of: record))
+            w.field("MacAddress", EndpointAddresses.shownMAC(of: record, definition))
             w.field("IPv4Address", definition.text(of: record.ipv4))
             w.field("IPv6Address", definition.text(of: record.ipv6))
         }
@@ -113,6 +126,11 @@ enum EndpointAddresses {
         if let mac = record.mac { return mac.description }
         let tail = record.ipv4?.bytes ?? (0..<4).map { digit($0, record.id) }
         return MACAddress(bytes: [0x02, 0x42] + tail)?.description ?? ""
+    }
+
+    /// As ``mac(of:)``; empty where containers have the address of the host's device.
+    static func shownMAC(of record: EndpointRecord, _ network: NetworkDefinition?) -> String {
+        network?.driver == NetworkDriver.ipvlan.rawValue ? "" : mac(of: record)
     }
 
     private static func digit(_ index: Int, _ id: String) -> UInt8 {

@@ -8,9 +8,9 @@ struct NetworkPlanner {
         var record: EndpointRecord
         var definition: EndpointDefinition
         var network: NetworkDefinition
-        /// The network's bridge.
+        /// The network's bridge, or the host's device that it lies on.
         var device: String
-        var options: BridgeOptions
+        var options: DriverOptions
     }
 
     var container: ContainerDefinition
@@ -29,15 +29,19 @@ struct NetworkPlanner {
     /// name, as in Docker. Internal networks lead nowhere.
     func gatewayEndpoint(ipv6: Bool) -> Endpoint? {
         endpoints.filter { address(of: $0, ipv6: ipv6) != nil && gateway(of: $0, ipv6: ipv6) != nil }
-            .min { left, right in
-                let priorities = (left.definition.gatewayPriority, right.definition.gatewayPriority)
-                return priorities.0 == priorities.1 ? left.network.name < right.network.name : priorities.0 > priorities.1
-            }
+            .min { $0.precedence < $1.precedence }
+    }
+
+    /// The connection by which the host is reached, and reaches the container: that of the default route where it can be, which is no
+    /// device that lies on one of the host's.
+    private func hostEndpoint(ipv6: Bool) -> Endpoint? {
+        if let way = gatewayEndpoint(ipv6: ipv6), way.network.isBridge { return way }
+        return endpoints.filter { $0.network.isBridge && gateway(of: $0, ipv6: ipv6) != nil }.min { $0.precedence < $1.precedence }
     }
 
     /// The gateway of the subnet that a container's address is in.
     func gateway(of endpoint: Endpoint, ipv6: Bool) -> IPAddress? {
-        guard !endpoint.network.isInternal, let address = address(of: endpoint, ipv6: ipv6) else { return nil }
+        guard endpoint.network.leadsOut, let address = address(of: endpoint, ipv6: ipv6) else { return nil }
         return endpoint.network.subnet(of: address)?.gateway
     }
 
@@ -47,7 +51,7 @@ struct NetworkPlanner {
 
     /// The host as containers see it.
     var gateways: [IPAddress] {
-        [false, true].compactMap { ipv6 in gatewayEndpoint(ipv6: ipv6).flatMap { gateway(of: $0, ipv6: ipv6) } }
+        [false, true].compactMap { ipv6 in hostEndpoint(ipv6: ipv6).flatMap { gateway(of: $0, ipv6: ipv6) } }
     }
 
     // MARK: Plan
@@ -64,9 +68,12 @@ struct NetworkPlanner {
                 made.addresses.append(endpoint.network.text(of: address))
             }
             for (ipv6, way) in zip([false, true], ways) where way == endpoint.record.id {
-                if let gateway = gateway(of: endpoint, ipv6: ipv6) { made.gateways.append(gateway.description) }
+                guard let gateway = gateway(of: endpoint, ipv6: ipv6) else { continue }
+                let isRouted = endpoint.options.parent?.isRouted ?? false
+                made.gateways.append(!isRouted ? gateway.description : ipv6 ? "::" : "0.0.0.0")
             }
-            made.names = NetworkPlanner.names(container, endpoint.definition)
+            made.routes = routes(of: endpoint)
+            if !endpoint.network.hidesNames { made.names = NetworkPlanner.names(container, endpoint.definition) }
             plan.endpoints.append(made)
         }
         plan.ports = ports.compactMap(port)
@@ -74,9 +81,16 @@ struct NetworkPlanner {
         return plan
     }
 
+    /// Those of families that the container has an address of.
+    private func routes(of endpoint: Endpoint) -> [RoutePlan] {
+        endpoint.network.routes.filter { address(of: endpoint, ipv6: $0.gateway.isIPv6) != nil }.map { route in
+            RoutePlan(route.destination.description, by: route.gateway.description, metric: route.metric)
+        }
+    }
+
     private func interface(_ endpoint: Endpoint) -> String {
         endpoint.definition.driverOptions[NetworkAttachment.interfaceOption]
-            ?? endpoint.options.interfacePrefix + "\(endpoint.record.position)"
+            ?? endpoint.options.bridge.interfacePrefix + "\(endpoint.record.position)"
     }
 
     /// What the container is called in a network, in Docker's order.
@@ -100,13 +114,16 @@ struct NetworkPlanner {
     }
 
     /// Where published ports lead to: nil when nothing may come in.
-    func publishingEndpoint(ipv6: Bool) -> Endpoint? { gatewayEndpoint(ipv6: ipv6) }
+    func publishingEndpoint(ipv6: Bool) -> Endpoint? {
+        // By another connection than the default route's answers would not go back.
+        gatewayEndpoint(ipv6: ipv6).flatMap { $0.network.publishes ? $0 : nil }
+    }
 
     // MARK: Names
 
     private func resolverPlan() -> ResolverPlan {
         var plan = ResolverPlan()
-        let leadsOut = endpoints.contains { !$0.network.isInternal }
+        let leadsOut = endpoints.contains { $0.network.leadsOut }
         // Questions to the outside would be a way out of networks that have none.
         if leadsOut {
             let networks = endpoints.flatMap(\.network.dns)
@@ -120,22 +137,39 @@ struct NetworkPlanner {
             }
         }
         plan.fixed += links
-        plan.directories = endpoints.map { directory + "/" + $0.network.id }
+        plan.directories = endpoints.filter { !$0.network.hidesNames }.map { directory + "/" + $0.network.id }
         return plan
+    }
+}
+
+extension NetworkPlanner.Endpoint {
+    /// Which connections come first where one has to be chosen.
+    var precedence: NetworkPrecedence { NetworkPrecedence(priority: definition.gatewayPriority, name: network.name) }
+}
+
+/// As in Docker: the highest priority, among equals the first network by name.
+struct NetworkPrecedence: Comparable {
+    var priority: Int
+    var name: String
+
+    static func < (left: NetworkPrecedence, right: NetworkPrecedence) -> Bool {
+        left.priority == right.priority ? left.name < right.name : left.priority > right.priority
     }
 }
 
 extension NetworkDefinition {
     /// The network as the kernel gets it.
-    func bridgePlan(device: String, _ options: BridgeOptions) -> BridgePlan {
+    func bridgePlan(device: String, _ options: DriverOptions) -> BridgePlan {
         var plan = BridgePlan(networkID: id, networkName: name, device: device)
         plan.subnets = subnets.map(\.subnet.description)
+        plan.mtu = options.bridge.mtu
+        plan.parent = options.parent?.plan
+        if plan.parent != nil { return plan }
         // Without an address of the host's, what is inside has nobody to talk to but itself.
         if !isInternal { plan.addresses = subnets.map { "\($0.gateway)/\($0.subnet.length)" } }
-        plan.mtu = options.mtu
         plan.isInternal = isInternal
-        plan.connectsContainers = options.connectsContainers
-        plan.masquerades = options.masquerades
+        plan.connectsContainers = options.bridge.connectsContainers
+        plan.masquerades = options.bridge.masquerades
         return plan
     }
 }

@@ -19,6 +19,9 @@ public struct NetworkRequest: Sendable {
     public var labels: [String: String] = [:]
     public var options: [String: String] = [:]
     public var dns: [String] = []
+    /// `DESTINATION,GATEWAY[,METRIC]`.
+    public var routes: [String] = []
+    public var hidesNames = false
 
     public init(name: String) { self.name = name }
 }
@@ -35,8 +38,8 @@ extension NetworkRequest {
         if PredefinedNetwork(rawValue: name) != nil || name == "default" {
             throw EngineError(.permission, sentence: "operation is not permitted on predefined \(name) network")
         }
-        try checkDriver()
         var result = NetworkDefinition(id: id, name: name)
+        result.driver = try knownDriver().rawValue
         result.subnets = try namedSubnets()
         result.enablesIPv4 = enablesIPv4
         // A subnet of IPv6 is there to be used.
@@ -50,22 +53,26 @@ extension NetworkRequest {
         result.labels = labels
         result.options = options
         result.ipamOptions = ipamOptions
-        _ = try BridgeOptions(options)
+        _ = try DriverOptions(result)
         for text in dns where IPAddress(text) == nil { throw .invalid("invalid IP address: \(text)") }
         result.dns = dns
+        result.routes = try routes.map { (text) throws(EngineError) in try NetworkRoute(text, in: result.subnets) }
+        result.hidesNames = hidesNames
         return result
     }
 
-    private func checkDriver() throws(EngineError) {
-        switch driver {
-        case "", "bridge", "default": break
-        case "host", "null", "none":
-            throw EngineError(.permission, sentence: "only one instance of \"\(driver == "none" ? "null" : driver)\" network is allowed")
-        case "macvlan", "ipvlan", "overlay", "vxlan": throw .notSupported("--driver \(driver): use bridge")
-        default: throw .invalid("unknown network driver \"\(driver)\": use bridge")
-        }
+    private func knownDriver() throws(EngineError) -> NetworkDriver {
         guard ["", "default", "host-local"].contains(ipamDriver) else {
             throw .invalid("unknown IPAM driver \"\(ipamDriver)\": use default")
+        }
+        if let known = NetworkDriver(rawValue: driver) { return known }
+        switch driver {
+        case "", "default": return .bridge
+        case "host", "null", "none":
+            throw EngineError(.permission, sentence: "only one instance of \"\(driver == "none" ? "null" : driver)\" network is allowed")
+        default:
+            let known = NetworkDriver.allCases.map(\.rawValue).joined(separator: ", ")
+            throw .invalid("unknown network driver \"\(driver)\": use one of \(known)")
         }
     }
 

@@ -3,7 +3,7 @@ import Linux
 
 /// Changes of links, addresses and routes, for one send.
 struct RouteBatch {
-    private(set) var batch = NetlinkBatch()
+    var batch = NetlinkBatch()
     var isEmpty: Bool { batch.isEmpty }
 
     /// A pair of virtual devices of which one lies in another namespace from the start, under its final name, down.
@@ -180,7 +180,7 @@ struct RouteBatch {
     }
 
     /// struct ifinfomsg.
-    private static func header(_ body: inout NetlinkBytes, index: UInt32, up: Bool?) {
+    static func header(_ body: inout NetlinkBytes, index: UInt32, up: Bool?) {
         body.append(UInt32(0))
         body.append(index)
         body.append(UInt32(up == true ? 1 : 0))

@@ -14,6 +14,17 @@ final class RouteSocket {
     /// - Throws: the first error; what stands behind it in the batch was carried out all the same.
     func send(_ changes: RouteBatch) throws(SystemError) { try netlink.send(changes.batch) }
 
+    /// Removes a device; one that is gone already is no error.
+    func remove(_ name: String) throws(SystemError) {
+        var batch = RouteBatch()
+        batch.removeLink(name)
+        do throws(SystemError) {
+            try send(batch)
+        } catch {
+            if error.errno != .noDevice { throw error }
+        }
+    }
+
     /// Removes devices without waiting for it: each costs the kernel some 20 ms of waiting for all processors. Tolerant of their being
     /// gone; by index, so that one which is made under the same name meanwhile stays.
     func removeLater(_ names: [String], closing kept: [FD]) {
@@ -121,6 +132,8 @@ struct Link {
     /// Index of the bridge it is a port of; 0: none.
     let master: UInt32
     let mac: [UInt8]
+    /// A note that somebody left with the device (ip(8), alias).
+    let alias: String
     /// RFC 2863: 6 is up, 0 is not known.
     let operationalState: UInt8
     /// Of a bridge's port: 3 is forwarding.
@@ -132,13 +145,14 @@ struct Link {
     init(_ message: [UInt8]) {
         index = NetlinkBytes.read(message, 4, UInt32.self)
         isUp = NetlinkBytes.read(message, 8, UInt32.self) & 1 != 0
-        var name = "", kind = "", mtu: UInt32 = 0, master: UInt32 = 0, mac: [UInt8] = [], state: UInt8 = 0, port: UInt8?
+        var name = "", kind = "", alias = "", mtu: UInt32 = 0, master: UInt32 = 0, mac: [UInt8] = [], state: UInt8 = 0, port: UInt8?
         for (type, value) in NetlinkBytes.attributes(message, after: 16) {
             switch type {
             case 1 /* IFLA_ADDRESS */: mac = value
             case 3 /* IFLA_IFNAME */: name = NetlinkBytes.text(value)
             case 4 /* IFLA_MTU */: mtu = NetlinkBytes.read(value, 0, UInt32.self)
             case 10 /* IFLA_MASTER */: master = NetlinkBytes.read(value, 0, UInt32.self)
+            case 20 /* IFLA_IFALIAS */: alias = NetlinkBytes.text(value)
             case 16 /* IFLA_OPERSTATE */: state = value.first ?? 0
             case 18 /* IFLA_LINKINFO */:
                 for (type, value) in NetlinkBytes.attributes(value) {
@@ -149,7 +163,7 @@ struct Link {
             default: break
             }
         }
-        (self.name, self.kind, self.mtu, self.master, self.mac) = (name, kind, mtu, master, mac)
+        (self.name, self.kind, self.mtu, self.master, self.mac, self.alias) = (name, kind, mtu, master, mac, alias)
         (operationalState, portState) = (state, port)
     }
 

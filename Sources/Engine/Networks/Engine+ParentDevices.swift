@@ -1,0 +1,50 @@
+import Networks
+import Store
+
+/// Networks that lie on a device of the host's.
+extension Engine {
+    /// - Throws: `.notSupported` for an ordinary user; `.invalid` where the host has no such device.
+    func requireDevices(of definition: NetworkDefinition) throws(EngineError) {
+        let options = try DriverOptions(definition)
+        guard let parent = options.parent else { return }
+        if host.isRootless {
+            throw EngineError(
+                .permission,
+                sentence: "driver \(definition.driver) needs root: a user's containers are in a network namespace that has none of the "
+                    + "host's devices; use a bridge network and publish ports (-p)")
+        }
+        if parent.device.isEmpty || kernelNetworks.hasDevice(parent.device) { return }
+        // Made when it is first needed.
+        if let vlan = VLANDevice(parent.device), kernelNetworks.hasDevice(vlan.base) { return }
+        throw .invalid(
+            "the host has no network device \"\(parent.device)\": give one that it has, or DEVICE.VLAN, as -o parent=")
+    }
+
+    /// What the kernel has of a network whose row is gone.
+    func removeDevices(of definition: NetworkDefinition) throws(EngineError) {
+        let device = try device(of: definition)
+        if !definition.isBridge {
+            // A device under several networks stays until the last of them goes.
+            for other in try networks() where other.isConnectable && !other.isBridge {
+                if try self.device(of: other) == device { return }
+            }
+        }
+        kernelNetworks.remove(definition.bridgePlan(device: device, try DriverOptions(definition)))
+    }
+
+    /// Several networks may lie on one device, but not with mode passthru.
+    func checkParent(_ parent: ParentOptions, of definition: NetworkDefinition, _ store: Store) throws(EngineError) {
+        if parent.device.isEmpty { return }
+        for record in try stored({ () throws(StoreError) in try store.networks() }) {
+            let other = try decode(record)
+            guard let its = try DriverOptions(other).parent, its.device == parent.device else { continue }
+            let isAlone = [its, parent].contains { $0.plan.mode == "passthru" }
+            if isAlone || its.plan.kind != parent.plan.kind {
+                throw EngineError(
+                    .conflict,
+                    sentence: "cannot create network \(definition.name): network \(other.name) is already using parent interface "
+                        + "\(parent.device)\(isAlone ? ", and mode passthru wants it alone" : " with driver \(other.driver)")")
+            }
+        }
+    }
+}
