@@ -95,7 +95,7 @@ extension ContainerNetwork {
                 throw host.failure(
                     endpoint.bridge,
                     "its parent \(device) is a port of a bridge or bond, or carries other kinds of devices: choose another", .inUse)
-            case .invalid where parent.mode == "passthru":
+            case .invalid where parent.kind == .macvlan:
                 throw host.failure(endpoint.bridge, "its parent \(device) carries another device, and mode passthru wants it alone", .inUse)
             default: throw NetworkError(error)
             }
