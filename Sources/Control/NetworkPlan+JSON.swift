@@ -79,6 +79,10 @@ extension EndpointPlan {
             w.fieldIfNotEmpty("gateways", gateways)
             w.arrayIfNotEmpty("routes", routes) { $1.write(to: &$0) }
             w.fieldIfNotEmpty("names", names)
+            if !rate.isEmpty {
+                w.key("rate")
+                rate.write(to: &w)
+            }
         }
     }
 
@@ -95,6 +99,7 @@ extension EndpointPlan {
             case "gateways": gateways = try parser.strings()
             case "routes": routes = try parser.array { (p: inout JSONParser) throws(JSONError) in try RoutePlan(json: &p) }
             case "names": names = try parser.strings()
+            case "rate": rate = try NetworkRate(json: &parser)
             default: try parser.skip()
             }
         }

@@ -60,6 +60,7 @@ public struct EndpointPlan: Sendable, Hashable {
     public var routes: [RoutePlan] = []
     /// What the container is called in this network: name, aliases, short id, hostname.
     public var names: [String] = []
+    public var rate = NetworkRate()
 
     public init(bridge: BridgePlan, interface: String, hostInterface: String, mac: String) {
         self.bridge = bridge

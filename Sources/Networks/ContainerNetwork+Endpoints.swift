@@ -34,6 +34,8 @@ extension ContainerNetwork {
         for endpoint in endpoints {
             if let parent = endpoint.bridge.parent { try addChild(of: parent, endpoint, host, namespace.fd) }
         }
+        // Before the first packet.
+        for endpoint in endpoints where !endpoint.rate.isEmpty { try host.setRate(endpoint) }
         try setUpInside(endpoints, routes)
         try networkError { () throws(SystemError) in
             for endpoint in endpoints where endpoint.isBridged { try awaitForwarding(endpoint, host) }
@@ -205,17 +207,20 @@ struct PlanDifference {
     let removedEndpoints: [EndpointPlan]
     /// As they were.
     let replacedEndpoints: [EndpointPlan]
+    /// As it was, and as it shall be.
+    let changedRates: [(EndpointPlan, EndpointPlan)]
     let addedPorts: Set<PortBindings.Key>
     let removedPorts: Set<PortBindings.Key>
     private(set) var addedElements: [FirewallSet: [FirewallElement]] = [:]
     private(set) var removedElements: [FirewallSet: [FirewallElement]] = [:]
 
     init(from old: NetworkPlan, to new: NetworkPlan, id: String) throws(NetworkError) {
-        // Names are the resolver's business.
+        // Names are the resolver's business; rates and gateways change on the device that there is.
         func device(_ endpoint: EndpointPlan) -> EndpointPlan {
             var endpoint = endpoint
             endpoint.names = []
             endpoint.gateways = []
+            endpoint.rate = NetworkRate()
             return endpoint
         }
         let before = Set(old.endpoints.map(device))
@@ -224,6 +229,9 @@ struct PlanDifference {
         addedEndpoints = new.endpoints.filter { !before.contains(device($0)) }
         removedEndpoints = old.endpoints.filter { !names.contains($0.hostInterface) }
         replacedEndpoints = old.endpoints.filter { names.contains($0.hostInterface) && !after.contains(device($0)) }
+        changedRates = new.endpoints.compactMap { next in
+            old.endpoints.first { device($0) == device(next) && $0.rate != next.rate }.map { ($0, next) }
+        }
         let oldPorts = try PortBindings.keys(old.ports)
         let newPorts = try PortBindings.keys(new.ports)
         addedPorts = newPorts.subtracting(oldPorts)

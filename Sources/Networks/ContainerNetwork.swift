@@ -62,7 +62,7 @@ public final class ContainerNetwork {
             // The kernel does that by itself when the container's namespace ends; but somebody may have joined it and keep it.
             // And closing a socket of the firewall waits until removed elements are gone for good: another grace period.
             let closing = [host.firewall.fd] + (changes.map { [$0.descriptor.fd] } ?? [])
-            host.route.removeLater(plan.endpoints.filter(\.isBridged).map(\.hostInterface), closing: closing)
+            host.route.removeLater(plan.endpoints.filter(\.isBridged).flatMap(\.hostDevices), closing: closing)
             let inner = plan.endpoints.filter { !$0.isBridged }.map(\.interface)
             if !inner.isEmpty { try? inside { (route) throws(SystemError) in route.removeLater(inner, closing: []) } }
         }
@@ -90,6 +90,7 @@ public final class ContainerNetwork {
             }
             try connect(difference.addedEndpoints)
             try setDefaultRoutes(next.endpoints)
+            for (_, endpoint) in difference.changedRates { try host.setRate(endpoint) }
             if !difference.addedElements.isEmpty { try publish(difference.addedElements) }
         } catch {
             undo(difference, bound)
@@ -109,6 +110,7 @@ public final class ContainerNetwork {
         guard let host = opened else { return }
         try? host.firewall.remove(difference.addedElements)
         for endpoint in difference.addedEndpoints { try? removeEnd(of: endpoint, host) }
+        for (endpoint, _) in difference.changedRates { try? host.setRate(endpoint) }
         ports.release(bound)
         try? connect(difference.replacedEndpoints)
         try? setDefaultRoutes(plan.endpoints)

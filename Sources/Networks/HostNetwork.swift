@@ -136,8 +136,11 @@ public final class HostNetwork {
     public func forget(_ plan: NetworkPlan, id: String) throws(NetworkError) {
         try networkError { () throws(SystemError) in
             try firewall.remove(from: PortElements.sets, where: PortElements.isOf(id))
-            for endpoint in plan.endpoints where try route.link(endpoint.hostInterface)?.kind == "veth" {
-                try removeLink(endpoint.hostInterface)
+            for endpoint in plan.endpoints {
+                // It may have had a limit that the plan has no more.
+                for (name, kind) in [(endpoint.hostInterface, "veth"), (endpoint.shaper, "ifb")] where try route.link(name)?.kind == kind {
+                    try removeLink(name)
+                }
             }
         }
     }

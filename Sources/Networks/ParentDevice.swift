@@ -104,7 +104,10 @@ extension ContainerNetwork {
 
     /// Removes a container's device, or its end of the cable on the host; what is gone already is no error.
     func removeEnd(of endpoint: EndpointPlan, _ host: HostNetwork) throws(SystemError) {
-        if endpoint.isBridged { return try host.removeLink(endpoint.hostInterface) }
+        if endpoint.isBridged {
+            for name in endpoint.hostDevices { try host.removeLink(name) }
+            return
+        }
         try inside { (route) throws(SystemError) in try route.remove(endpoint.interface) }
     }
 }

@@ -129,6 +129,9 @@ struct RunOptions {
         try readAddresses(into: &request)
         for text in arguments.strings("publish") { request.definition.ports.append(try PortBinding(option: text)) }
         request.definition.publishesAll = arguments.bool("publish-all")
+        if arguments.isSet("network-rate") {
+            try NetworkRateOption(arguments.string("network-rate")).apply(to: &request.definition.networkRate)
+        }
         for text in arguments.strings("expose") { request.definition.exposed.append(try ExposedPorts(option: text)) }
         for text in arguments.strings("dns") { request.definition.dns.append(try ResolverOption.server(text)) }
         for text in arguments.strings("dns-search") { request.definition.dnsSearch.append(try ResolverOption.domain(text)) }
@@ -142,10 +145,7 @@ struct RunOptions {
         if flags.isEmpty { return }
         guard var first = request.networks.first else {
             let flag = flags.first ?? ""
-            throw EngineError(
-                .invalid,
-                sentence: "conflicting options: --\(flag) and --network \(request.definition.network.text): "
-                    + "it is for networks that containers are connected to")
+            throw request.definition.network.refusal(of: flag)
         }
         func given(_ flag: String, _ isGiven: Bool) throws(EngineError) {
             if isGiven, arguments.isSet(flag) {

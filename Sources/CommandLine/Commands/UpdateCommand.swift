@@ -14,9 +14,15 @@ struct UpdateCommand {
             return result
         }
         let removed = arguments.strings("publish-rm")
-        if added.isEmpty, removed.isEmpty { throw CommandError("nothing to change: give --publish-add or --publish-rm") }
+        let rate = try engine { () throws(EngineError) in
+            arguments.isSet("network-rate") ? try NetworkRateOption(arguments.string("network-rate")) : nil
+        }
+        if added.isEmpty, removed.isEmpty, rate == nil {
+            throw CommandError("nothing to change: give --publish-add, --publish-rm or --network-rate")
+        }
         return session.forEach(arguments.positionals) { (name) throws(EngineError) in
-            try session.engine.changePorts(name, adding: added, removing: removed)
+            if !added.isEmpty || !removed.isEmpty { try session.engine.changePorts(name, adding: added, removing: removed) }
+            if let rate { try session.engine.changeRate(name, rate) }
             return name
         }
     }

@@ -160,8 +160,11 @@ extension CommandTable {
     var update: Command {
         Command(
             "update", spellings: ["container update", "update"], operands: Self.oneOrMore,
-            summary: "Change which ports of containers are published",
-            examples: [Example("A further port of a container that runs", "berth update --publish-add 8443:443 web")],
+            summary: "Change which ports of containers are published, and how fast their networks are",
+            examples: [
+                Example("A further port of a container that runs", "berth update --publish-add 8443:443 web"),
+                Example("At most 20 Mbit/s from now on out of it", "berth update --network-rate out=20mbit web"),
+            ],
             arity: .atLeast(1), completion: [.names(.containers)], flags: ContainerFlags.update,
             unsupported: {
                 Flag.unsupported(

@@ -44,6 +44,8 @@ enum ContainerFlags {
 
     @Sendable static func update() -> [Flag] {
         [
+            .string(
+                "network-rate", nil, "Most bits per second into and out of it, as in=RATE,out=RATE with rates as 100mbit; 0 for no limit"),
             .list("publish-add", nil, "Publish a port, as [[address:]port:]port[/udp]", value: "port"),
             .list("publish-rm", nil, "Publish a port of the container no longer, as port[/udp] or as it was published", value: "port"),
         ]

@@ -119,6 +119,8 @@ enum RunFlags {
             .string("ip", nil, "IPv4 address in the first network"),
             .string("ip6", nil, "IPv6 address in the first network"),
             .string("mac-address", nil, "Hardware address in the first network"),
+            .string(
+                "network-rate", nil, "Most bits per second into and out of it by each network, as in=RATE,out=RATE with rates as 100mbit"),
             .list("network-alias", nil, "Further name in the first network", aliases: ["net-alias"]),
             .list("link", nil, "Name for another container of the first network, as container[:alias]", completion: .names(.containers)),
             .list("add-host", nil, "Line for /etc/hosts, as name:address; host-gateway stands for the host"),

@@ -1,3 +1,4 @@
+import Control
 import JSON
 
 extension ContainerInspection {
@@ -50,6 +51,14 @@ extension ContainerInspection {
         }
         w.field("NetworkMode", definition.networkMode)
         writePortBindings(to: &w)
+        // Docker has no such thing: it is there only where it was asked for.
+        let rate = definition.networkRate
+        if !rate.isEmpty {
+            w.object("NetworkRate") { w in
+                w.field("In", rate.incoming)
+                w.field("Out", rate.outgoing)
+            }
+        }
         w.object("RestartPolicy") { w in
             w.field("Name", definition.restart.name.rawValue)
             w.field("MaximumRetryCount", definition.restart.maximumRetries)

@@ -1,3 +1,4 @@
+import Control
 import JSON
 
 extension ContainerDefinition {
@@ -73,6 +74,10 @@ extension ContainerDefinition {
         writer.fieldIfNotEmpty("dnsSearch", dnsSearch)
         writer.fieldIfNotEmpty("dnsOptions", dnsOptions)
         writer.fieldIfNotEmpty("extraHosts", extraHosts)
+        if !networkRate.isEmpty {
+            writer.key("networkRate")
+            networkRate.write(to: &writer)
+        }
     }
 
     private func writeLife(to writer: inout JSONWriter) {
@@ -198,6 +203,7 @@ extension ContainerDefinition {
         case "dnsSearch": dnsSearch = try parser.strings()
         case "dnsOptions": dnsOptions = try parser.strings()
         case "extraHosts": extraHosts = try parser.strings()
+        case "networkRate": networkRate = try NetworkRate(json: &parser)
         default: return false
         }
         return true

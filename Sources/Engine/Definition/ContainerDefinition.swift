@@ -1,3 +1,5 @@
+import Control
+
 /// What was asked for when a container was made. It never changes but by `rename` and `update`, and holds nothing that
 /// was observed: status is derived when somebody asks.
 ///
@@ -50,6 +52,8 @@ public struct ContainerDefinition: Sendable, Hashable {
     public var dnsOptions: [String] = []
     /// `name:address`.
     public var extraHosts: [String] = []
+    /// By each of its network devices.
+    public var networkRate = NetworkRate()
 
     // Files.
     public var mounts: [MountDefinition] = []

@@ -148,6 +148,7 @@ extension ContainerRequest {
                 "conflicting options: cannot attach both user-defined and non-user-defined network-modes (\(attachment.network), "
                     + "\(definition.network.text))")
         }
+        if !definition.networkRate.isEmpty { throw definition.network.refusal(of: "network-rate") }
         guard case .container = definition.network else { return }
         if !definition.dns.isEmpty || !definition.dnsSearch.isEmpty || !definition.dnsOptions.isEmpty {
             throw .invalid("conflicting options: dns and the network mode")

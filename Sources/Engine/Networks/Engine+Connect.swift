@@ -16,6 +16,7 @@ extension Engine {
         try requireConnectable(view.definition)
         let network = try network(attachment.network)
         guard network.isConnectable else { throw Engine.notConnectable(network) }
+        try view.definition.networkRate.require(network)
         let request = try endpoint(attachment, network)
         let store = try self.store()
         let record: EndpointRecord

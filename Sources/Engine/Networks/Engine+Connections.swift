@@ -37,6 +37,7 @@ extension Engine {
         var reach: [Reach] = []
         for attachment in attachments {
             let network = try connectable(attachment.network)
+            try definition.networkRate.require(network)
             if result.networks.contains(where: { $0.id == network.id }) {
                 throw .invalid("network \"\(network.name)\" is specified multiple times")
             }

@@ -72,6 +72,7 @@ struct NetworkPlanner {
                 let isRouted = endpoint.options.parent?.isRouted ?? false
                 made.gateways.append(!isRouted ? gateway.description : ipv6 ? "::" : "0.0.0.0")
             }
+            made.rate = container.networkRate
             made.routes = routes(of: endpoint)
             if !endpoint.network.hidesNames { made.names = NetworkPlanner.names(container, endpoint.definition) }
             plan.endpoints.append(made)

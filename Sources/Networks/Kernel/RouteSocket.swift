@@ -139,6 +139,9 @@ struct Link {
     /// Of a bridge's port: 3 is forwarding.
     let portState: UInt8?
 
+    /// The kind of queue it sends from (qdisc).
+    let queue: String
+
     /// The kernel has noticed its carrier; not every kind of device has one.
     var isReady: Bool { operationalState == 6 || operationalState == 0 }
 
@@ -146,11 +149,13 @@ struct Link {
         index = NetlinkBytes.read(message, 4, UInt32.self)
         isUp = NetlinkBytes.read(message, 8, UInt32.self) & 1 != 0
         var name = "", kind = "", alias = "", mtu: UInt32 = 0, master: UInt32 = 0, mac: [UInt8] = [], state: UInt8 = 0, port: UInt8?
+        var queue = ""
         for (type, value) in NetlinkBytes.attributes(message, after: 16) {
             switch type {
             case 1 /* IFLA_ADDRESS */: mac = value
             case 3 /* IFLA_IFNAME */: name = NetlinkBytes.text(value)
             case 4 /* IFLA_MTU */: mtu = NetlinkBytes.read(value, 0, UInt32.self)
+            case 6 /* IFLA_QDISC */: queue = NetlinkBytes.text(value)
             case 10 /* IFLA_MASTER */: master = NetlinkBytes.read(value, 0, UInt32.self)
             case 20 /* IFLA_IFALIAS */: alias = NetlinkBytes.text(value)
             case 16 /* IFLA_OPERSTATE */: state = value.first ?? 0
@@ -164,7 +169,7 @@ struct Link {
             }
         }
         (self.name, self.kind, self.mtu, self.master, self.mac, self.alias) = (name, kind, mtu, master, mac, alias)
-        (operationalState, portState) = (state, port)
+        (operationalState, portState, self.queue) = (state, port, queue)
     }
 
     /// 1 to 15 bytes without slash, colon and space, and no `.` or `..`; `%` would be a template.
