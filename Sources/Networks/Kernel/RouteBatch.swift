@@ -16,6 +16,7 @@ struct RouteBatch {
             Self.header(&body, index: 0, up: true)
             body.attribute(3 /* IFLA_IFNAME */, near)
             if mtu != 0 { body.attribute(4 /* IFLA_MTU */, mtu) }
+            Self.oneQueue(&body)
             body.attribute(10 /* IFLA_MASTER */, master)
             body.nested(18 /* IFLA_LINKINFO */) { info in
                 info.attribute(1 /* IFLA_INFO_KIND */, "veth")
@@ -25,11 +26,19 @@ struct RouteBatch {
                         peer.attribute(3, far)
                         peer.attribute(1 /* IFLA_ADDRESS */, mac.bytes)
                         if mtu != 0 { peer.attribute(4, mtu) }
+                        Self.oneQueue(&peer)
                         peer.attribute(28 /* IFLA_NET_NS_FD */, UInt32(bitPattern: namespace.rawValue))
                     }
                 }
             }
         }
+    }
+
+    /// A veth uses one queue each way in any case (drivers/net/veth.c). Told so, the kernel makes one; otherwise it makes one for each
+    /// processor and takes the others away again, for which it waits a grace period (expedited, but of all processors) for each end.
+    private static func oneQueue(_ body: inout NetlinkBytes) {
+        body.attribute(31 /* IFLA_NUM_TX_QUEUES */, UInt32(1))
+        body.attribute(32 /* IFLA_NUM_RX_QUEUES */, UInt32(1))
     }
 
     /// How a bridge treats one of its ports, and that the port itself has no addresses.
