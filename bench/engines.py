@@ -32,6 +32,8 @@ class Engine:
     more_run = []
     # What stays beside a running container: (program, what its command line contains).
     resident = ("", "")
+    # What the command is run by: an engine of an ordinary user.
+    prefix = ()
 
     def place(self, base):
         """Its directory on disk, and one on tmpfs for what a reboot may lose: each engine has that in /run by default."""
@@ -87,7 +89,7 @@ class Berth(Engine):
         if not program.exists():
             raise NotMeasured(f"{program} is not built")
         self.place(base)
-        self.command = [str(program), "--root", str(self.base / "store"), "--runroot", str(self.runtime)]
+        self.command = [*self.prefix, str(program), "--root", str(self.base / "store"), "--runroot", str(self.runtime)]
         if self.settings:
             (self.base / "berth").mkdir()
             (self.base / "berth/berth.conf").write_text(self.settings)
@@ -116,12 +118,15 @@ class Podman(Engine):
     resident = ("conmon", "")
     # The machine's hard limits may be below podman's defaults (docs: bench/README.md).
     more_run = ["--ulimit", "nproc=1000:1000", "--ulimit", "nofile=1000:1000"]
+    storage = "overlay"
+    more_options = ()
 
     def __init__(self, base):
         self.place(base)
         self.command = [
-            find("podman"), "--root", f"{self.base}/root", "--runroot", f"{self.runtime}/run", "--tmpdir", f"{self.runtime}/tmp",
-            "--storage-driver", "overlay", "--cgroup-manager", "cgroupfs", "--events-backend", "none", "--runtime", find("runc"),
+            *self.prefix, find("podman"), "--root", f"{self.base}/root", "--runroot", f"{self.runtime}/run", "--tmpdir", f"{self.runtime}/tmp",
+            "--storage-driver", self.storage, "--cgroup-manager", "cgroupfs", "--events-backend", "none", "--runtime", find("runc"),
+            *self.more_options,
         ]  # fmt: skip
         self.more_run = [*self.more_run, "--log-driver", "k8s-file"]
         output(self.call("info"))
@@ -135,6 +140,7 @@ class Podman(Engine):
 class Docker(Engine):
     name = "docker"
     resident = ("containerd-shim-runc-v2", "")
+    more_server = ["--bridge", "none", "--iptables=false", "--ip6tables=false"]
 
     def __init__(self, base):
         self.place(base)
@@ -144,8 +150,7 @@ class Docker(Engine):
         self.server = subprocess.Popen(
             [
                 find("dockerd"), "-H", socket, "--data-root", f"{self.base}/data", "--exec-root", f"{self.runtime}/exec",
-                "--pidfile", f"{self.runtime}/pid", "--bridge", "none", "--iptables=false", "--ip6tables=false",
-                "--storage-driver", "overlay2", "--log-level", "error",
+                "--pidfile", f"{self.runtime}/pid", "--storage-driver", "overlay2", "--log-level", "error", *self.more_server,
             ],
             stdin=DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True,
         )  # fmt: skip

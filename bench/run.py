@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Measures Berth against its peers, every row in one run, and writes bench/RESULTS.md.
 
-usage: bench/run.py [--rows run,runtime,exec,memory,many,load,log,pull,push,rmi,images] [--quick] [--scale N]
-                    [--store loop|disk|memory] [--output FILE]
+usage: bench/run.py [--rows run,runtime,exec,memory,many,bridge,traffic,usertraffic,names,ports,netmemory,load,log,pull,push,rmi,images]
+                    [--quick] [--scale N] [--store loop|disk|memory] [--output FILE]
 
 Needs root (the peers do) and a release build. `make bench` brings both. Everything lives below one temporary directory;
 servers are started and ended here, by pid.
@@ -31,6 +31,7 @@ import images
 from engines import IMAGE, ROOT, Berth, Docker, Podman
 from harness import NotMeasured, Sample, interleaved, number, output, say
 from image_rows import ImageRows
+from network_rows import NetworkRows
 
 RESULTS = ROOT / "bench/RESULTS.md"
 
@@ -74,7 +75,7 @@ def plain(value):
     return value.median if isinstance(value, Sample) else value
 
 
-class Bench(ImageRows):
+class Bench(ImageRows, NetworkRows):
     def __init__(self, quick, scale=1, store="loop"):
         self.quick, self.scale = quick, scale
         self.outside = pathlib.Path(tempfile.mkdtemp(prefix="berth-bench-", dir="/tmp"))
@@ -107,6 +108,7 @@ class Bench(ImageRows):
                     broken.close()
 
     def close(self):
+        self.close_networks()
         for engine in self.engines.values():
             engine.close()
         for server in (self.proxy, self.server):
@@ -315,7 +317,8 @@ def machine(versions):
 
 def main():
     parser = argparse.ArgumentParser()
-    names = ["run", "runtime", "exec", "memory", "many", "load", "log", "pull", "push", "rmi", "images"]
+    on_hosts = ["bridge", "traffic", "usertraffic", "names", "ports", "netmemory"]
+    names = ["run", "runtime", "exec", "memory", "many", *on_hosts, "load", "log", "pull", "push", "rmi", "images"]
     parser.add_argument("--rows", default=",".join(names))
     parser.add_argument("--quick", action="store_true", help="a fifth of the rounds, 40 containers started in parallel")
     parser.add_argument("--scale", type=int, default=1, help="images of load, pull, push, rmi and images are so many times smaller")
@@ -330,7 +333,8 @@ def main():
     tables = []
     try:
         wanted = options.rows.split(",")
-        if set(wanted) != {"runtime"}:
+        # These have engines of their own, or none.
+        if not set(wanted) <= {"runtime", *on_hosts}:
             bench.start()
         for name in wanted:
             say(f"row {name}")
