@@ -23,6 +23,18 @@ struct AttachTests {
         }
     }
 
+    /// More are taken away again by the kernel while it makes the device, for which it waits.
+    @Test func cablesHaveOneQueue() throws {
+        try onHost { host in
+            let one = try TestContainer(host, [endpoint(network(1), 2)])
+            for namespace in [nil, one.namespace] {
+                let counts = try host.shell(
+                    "ip -d -o link show type veth | grep -o 'num[rt]xqueues [0-9]*' | sort -u | tr '\\n' ' '", in: namespace)
+                #expect(counts == "numrxqueues 1 numtxqueues 1 ")
+            }
+        }
+    }
+
     @Test func whatIsOutsideIsReachedWithTheHostsAddress() throws {
         try onHost { host in
             let outside = try host.makeOutside()
