@@ -48,7 +48,11 @@ package struct LaunchedContainer {
 ///
 /// One run after the other: `create`, `start`, then after its end `delete`, then perhaps `create` again.
 package protocol ContainerLauncher: AnyObject {
-    func create(_ stdio: ContainerStdio) throws(LaunchFailure) -> LaunchedContainer
+    /// - Parameter whileMaking: called with the first process's pid once it is in its namespaces, while the rest of the container is
+    ///   made. What it throws ends the creation. A launcher that sees the process only when all is made does not call it.
+    func create(
+        _ stdio: ContainerStdio, whileMaking: @escaping (Int32) throws(LaunchFailure) -> Void
+    ) throws(LaunchFailure) -> LaunchedContainer
     /// Returns once the program runs.
     func start() throws(LaunchFailure)
     /// Signals the first process.

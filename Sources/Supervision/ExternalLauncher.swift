@@ -30,7 +30,9 @@ final class ExternalLauncher: ContainerLauncher {
 
     fileprivate var pidFile: String { ContainerFiles.runDirectory(run: run, id: config.id) + "/pid" }
 
-    func create(_ stdio: ContainerStdio) throws(LaunchFailure) -> LaunchedContainer {
+    func create(
+        _ stdio: ContainerStdio, whileMaking: @escaping (Int32) throws(LaunchFailure) -> Void
+    ) throws(LaunchFailure) -> LaunchedContainer {
         try prepareRootfs()
         _ = cl_unlinkat(AT_FDCWD, pidFile, 0)
         let consoleSocket = config.terminal ? try makeConsoleSocket() : nil

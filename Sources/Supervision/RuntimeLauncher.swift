@@ -25,13 +25,22 @@ final class RuntimeLauncher: ContainerLauncher {
         self.network = network
     }
 
-    func create(_ stdio: ContainerStdio) throws(LaunchFailure) -> LaunchedContainer {
-        let request = try makeRequest(stdio)
+    func create(
+        _ stdio: ContainerStdio, whileMaking: @escaping (Int32) throws(LaunchFailure) -> Void
+    ) throws(LaunchFailure) -> LaunchedContainer {
+        var request = try makeRequest(stdio)
+        let interruption = Interruption()
+        request.whileMaking = { (pid) throws(RuntimeError) in
+            do throws(LaunchFailure) { try whileMaking(pid) } catch {
+                interruption.failure = error
+                throw RuntimeError(.system, "create container", cause: error.text)
+            }
+        }
         let made: Container
         do throws(RuntimeError) {
             made = try Container.create(request)
         } catch {
-            throw LaunchFailure(error)
+            throw interruption.failure ?? LaunchFailure(error)
         }
         container = made
         mountNamespace = try? openNamespace("mnt", of: made.pid)
@@ -141,4 +150,9 @@ func openNamespace(_ name: String, of pid: Int32) throws(SystemError) -> SharedF
 /// A line for whoever still reads our standard error.
 func complain(_ text: String) {
     try? FD.standardError.writeAll("berth-runtime supervise: \(text)\n")
+}
+
+/// Why the caller's part of a creation ended it, in the caller's words.
+private final class Interruption {
+    var failure: LaunchFailure?
 }

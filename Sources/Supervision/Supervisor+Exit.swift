@@ -45,9 +45,13 @@ extension Supervisor {
         guard container != nil else { return }
         container = nil
         // Before the runtime lets go of the namespaces: nobody is led to a container that is gone.
+        disconnect()
+        launcher.delete()
+    }
+
+    private func disconnect() {
         connections?.close()
         connections = nil
-        launcher.delete()
     }
 
     /// A container that could not be created or started.
@@ -87,6 +91,8 @@ extension Supervisor {
             if ended == nil { _ = try? waitForProcess(container.pid) }
             takeDown()
         }
+        // It may have been connected before it was made.
+        disconnect()
         record.pid = 0
     }
 

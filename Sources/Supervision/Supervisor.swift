@@ -119,10 +119,13 @@ package final class Supervisor {
         unprotectFromOutOfMemory()
         do throws(LaunchFailure) {
             let stdio = try openStdio()
-            let launched = try launcher.create(stdio)
+            let launched = try launcher.create(stdio) { [unowned self] (pid) throws(LaunchFailure) in
+                // Without an endpoint it is the container that raises its loopback device, at a time of its own.
+                if config.network?.endpoints.isEmpty == false { try connect(pid) }
+            }
             container = launched
             try adopt(launched)
-            try connect(launched)
+            if connections == nil { try connect(launched.pid) }
         } catch {
             fail(error)
             return false
@@ -198,9 +201,9 @@ package final class Supervisor {
         throw LaunchFailure("it was started without a network, and has another user namespace than networks have: stop and start it")
     }
 
-    private func connect(_ launched: LaunchedContainer) throws(LaunchFailure) {
+    private func connect(_ pid: Int32) throws(LaunchFailure) {
         guard let plan = config.network else { return }
-        connections = try connect(try adapt(plan), pid: launched.pid)
+        connections = try connect(try adapt(plan), pid: pid)
     }
 
     func connect(_ plan: NetworkPlan, pid: Int32) throws(LaunchFailure) -> ContainerConnections {

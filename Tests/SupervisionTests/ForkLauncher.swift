@@ -21,7 +21,9 @@ final class ForkLauncher: ContainerLauncher {
     }
     private let directory: String
 
-    func create(_ stdio: ContainerStdio) throws(LaunchFailure) -> LaunchedContainer {
+    func create(
+        _ stdio: ContainerStdio, whileMaking: @escaping (Int32) throws(LaunchFailure) -> Void
+    ) throws(LaunchFailure) -> LaunchedContainer {
         if script == "FAIL-CREATE" { throw LaunchFailure(exitCode: 125, "no such image") }
         guard let pair = try? makePipe().take() else { throw LaunchFailure("pipe") }
         let mine = SharedFD(owning: pair.second)

@@ -157,6 +157,7 @@ struct Launcher {
         close(childSync)
         if plan.namespaces.isNew(.user) { try mapIDs(process.pid, channel) }
         try NetworkDevices.move(plan.linux.netDevices, into: process.pid, userNamespace: plan.namespaces.isNew(.user))
+        try request.whileMaking?(process.pid)
         let console = try accompany(process.pid, channel)
         let record = try writeRecord(process.pid, cgroup)
         return Container(
