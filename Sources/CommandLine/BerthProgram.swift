@@ -86,6 +86,7 @@ public enum BerthProgram {
         case .networkConnect: return try NetworkConnectCommand(session).connect()
         case .networkDisconnect: return try NetworkConnectCommand(session).disconnect()
         case .networkUpdate: return try NetworkConnectCommand(session).update()
+        case .networkReload: return try NetworkConnectCommand(session).reload()
         case .networkExists: return try NetworkRemoveCommand(session).exists()
         case .inspectNetwork: return try InspectCommand(session).run(kinds: [.network])
         case .networkList: return try NetworkListCommand(session).run()

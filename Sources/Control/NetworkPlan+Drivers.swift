@@ -26,6 +26,28 @@ public struct ParentPlan: Sendable, Hashable {
     }
 }
 
+/// How the bridges of several hosts are one network: by a vxlan device among their ports.
+public struct TunnelPlan: Sendable, Hashable {
+    /// The device, at most 15 bytes.
+    public var device: String
+    /// From 1 to 16777215, the same on all hosts; as is the port.
+    public var vni: UInt32
+    public var port: UInt16
+    /// Addresses of the hosts, and `dns:NAME` for all addresses that a name has. This host may be among them.
+    public var peers: [String]
+    /// Which of this host's addresses the others know; empty: as its routes say.
+    public var local = ""
+    /// By which of this host's devices the others are reached; empty: as its routes say.
+    public var underlay = ""
+
+    public init(device: String, vni: UInt32, port: UInt16, peers: [String]) {
+        self.device = device
+        self.vni = vni
+        self.port = port
+        self.peers = peers
+    }
+}
+
 /// A route that the containers of a network have besides their default route.
 public struct RoutePlan: Sendable, Hashable {
     /// `10.1.0.0/16`.
@@ -64,6 +86,35 @@ extension ParentPlan {
             case "mode": mode = try parser.string()
             case "flag": flag = try parser.string()
             case "dummy": isDummy = try parser.bool()
+            default: try parser.skip()
+            }
+        }
+    }
+}
+
+extension TunnelPlan {
+    func write(to writer: inout JSONWriter) {
+        writer.object { w in
+            w.field("device", device)
+            w.field("vni", vni)
+            w.field("port", port)
+            w.fieldIfNotEmpty("peers", peers)
+            w.fieldIfNotEmpty("local", local)
+            w.fieldIfNotEmpty("underlay", underlay)
+        }
+    }
+
+    init(json parser: inout JSONParser) throws(JSONError) {
+        self.init(device: "", vni: 0, port: 4789, peers: [])
+        var object = try parser.beginObject()
+        while let key = try parser.nextKey(&object) {
+            switch key {
+            case "device": device = try parser.string()
+            case "vni": vni = try parser.int()
+            case "port": port = try parser.int()
+            case "peers": peers = try parser.strings()
+            case "local": local = try parser.string()
+            case "underlay": underlay = try parser.string()
             default: try parser.skip()
             }
         }

@@ -39,9 +39,15 @@ extension BridgePlan {
             w.fieldIfTrue("internal", isInternal)
             w.fieldIfTrue("closed", !connectsContainers)
             w.fieldIfTrue("routed", !masquerades)
+            w.fieldIfTrue("open", isOpen)
+            w.fieldIfNotZero("vlan", vlan)
             if let parent {
                 w.key("parent")
                 parent.write(to: &w)
+            }
+            if let tunnel {
+                w.key("tunnel")
+                tunnel.write(to: &w)
             }
         }
     }
@@ -60,7 +66,10 @@ extension BridgePlan {
             case "internal": isInternal = try parser.bool()
             case "closed": connectsContainers = try !parser.bool()
             case "routed": masquerades = try !parser.bool()
+            case "open": isOpen = try parser.bool()
+            case "vlan": vlan = try parser.int()
             case "parent": parent = try ParentPlan(json: &parser)
+            case "tunnel": tunnel = try TunnelPlan(json: &parser)
             default: try parser.skip()
             }
         }

@@ -33,8 +33,14 @@ public struct BridgePlan: Sendable, Hashable {
     public var connectsContainers = true
     /// What leaves gets the host's address (`com.docker.network.bridge.enable_ip_masquerade`).
     public var masquerades = true
+    /// Other networks that are open too are reached, and reach it.
+    public var isOpen = false
+    /// The VLAN whose untagged members the bridge's ports are; 0: the bridge does not look at tags.
+    public var vlan: UInt16 = 0
     /// Set: there is no bridge, and `device` is the host's device that containers' devices lie on.
     public var parent: ParentPlan?
+    /// Set: the bridge leads to other hosts too.
+    public var tunnel: TunnelPlan?
 
     public init(networkID: String, networkName: String, device: String) {
         self.networkID = networkID

@@ -12,9 +12,10 @@ extension ContainerNetwork {
         var ends = RouteBatch()
         for endpoint in endpoints where endpoint.isBridged {
             let (mac, _) = try Self.addresses(of: endpoint)
+            let bridge = try host.link(of: endpoint.bridge)
             ends.addPair(
-                near: endpoint.hostInterface, master: try host.index(of: endpoint.bridge), far: endpoint.interface, mac: mac,
-                namespace: namespace.fd, mtu: endpoint.bridge.mtu)
+                near: endpoint.hostInterface, master: bridge.index, far: endpoint.interface, mac: mac,
+                namespace: namespace.fd, mtu: endpoint.bridge.tunnel == nil ? endpoint.bridge.mtu : bridge.mtu)
             // Where bridges call the IP firewall, a connection to the container's own published port turns round in the bridge.
             let reflects = Sysctl.read("net/bridge/bridge-nf-call-iptables") == "1"
             ends.setPort(endpoint.hostInterface, isIsolated: !endpoint.bridge.connectsContainers, reflects: reflects)
@@ -183,7 +184,7 @@ extension RouteBatch {
 
 extension MACAddress {
     /// `fe80::` with the interface identifier of RFC 4291, appendix A.
-    fileprivate var linkLocal: IPPrefix? {
+    var linkLocal: IPPrefix? {
         let identifier = [bytes[0] ^ 2, bytes[1], bytes[2], 0xff, 0xfe, bytes[3], bytes[4], bytes[5]]
         return IPAddress(bytes: [0xfe, 0x80, 0, 0, 0, 0, 0, 0] + identifier).flatMap { IPPrefix($0, length: 64) }
     }

@@ -23,19 +23,28 @@ public final class HostNetwork {
     /// Idempotent. Two look-ups when everything stands; otherwise under `networks/lock`.
     /// - Throws: `.inUse` when another kind of device has the name.
     public func ensure(_ bridge: BridgePlan) throws(NetworkError) {
-        if let parent = bridge.parent { _ = try link(parent, of: bridge) } else { _ = try index(of: bridge) }
+        if let parent = bridge.parent { _ = try link(parent, of: bridge) } else { _ = try link(of: bridge) }
     }
 
-    /// As ``ensure(_:)``; returns the bridge's index.
-    func index(of bridge: BridgePlan) throws(NetworkError) -> UInt32 {
+    /// As ``ensure(_:)``; returns the bridge.
+    func link(of bridge: BridgePlan) throws(NetworkError) -> Link {
         let elements = try BridgeElements(bridge)
-        return try networkError { () throws(SystemError) -> Result<UInt32, NetworkError> in
-            if let link = try standing(bridge, elements) { return .success(link.index) }
-            return try locked { () throws(SystemError) -> Result<UInt32, NetworkError> in
-                // Somebody else may have made it while we waited.
-                if let link = try standing(bridge, elements) { return .success(link.index) }
-                return try make(bridge, elements)
+        // Before the lock is held: names may take their time.
+        var peers = try bridge.tunnel.map { (tunnel) throws(NetworkError) in try TunnelPeers(tunnel) }
+        return try networkError { () throws(SystemError) -> Result<Link, NetworkError> in
+            if bridge.tunnel != nil { peers?.remove(own: try route.ownAddresses()) }
+            var found = try standing(bridge, elements).map { Result<Link, NetworkError>.success($0) }
+            if found == nil {
+                found = try locked { () throws(SystemError) -> Result<Link, NetworkError> in
+                    // Somebody else may have made it while we waited.
+                    if let link = try standing(bridge, elements) { return .success(link) }
+                    return try make(bridge, elements, peers)
+                }
             }
+            if let tunnel = bridge.tunnel, let peers, case .success = found, let link = try route.link(tunnel.device) {
+                try update(peers, of: link)
+            }
+            return found ?? .failure(failure(bridge, "its bridge \(bridge.device) is gone"))
         }.get()
     }
 
@@ -43,10 +52,15 @@ public final class HostNetwork {
         guard try firewall.stands([(bridge.device, elements.mark)]), let link = try route.link(bridge.device), link.isUp,
             link.kind == "bridge"
         else { return nil }
+        if let tunnel = bridge.tunnel, try standingTunnel(tunnel, on: link.index) == nil { return nil }
         return link
     }
 
-    private func make(_ bridge: BridgePlan, _ elements: BridgeElements) throws(SystemError) -> Result<UInt32, NetworkError> {
+    private func make(
+        _ plan: BridgePlan, _ elements: BridgeElements, _ peers: TunnelPeers?
+    ) throws(SystemError) -> Result<Link, NetworkError> {
+        var bridge = plan
+        if bridge.mtu == 0, let tunnel = plan.tunnel, let peers { bridge.mtu = try tunnelMTU(tunnel, peers) }
         // The firewall comes first: a bridge that is up is guarded.
         try firewall.writeRuleset()
         try write(elements)
@@ -56,15 +70,38 @@ public final class HostNetwork {
             let owner = link.kind.isEmpty ? "a network device" : "a network device of kind \(link.kind)"
             return .failure(NetworkError(.inUse, "make bridge", bridge.device, cause: "\(owner) has this name"))
         }
-        if link == nil {
+        let isNew = link == nil
+        if isNew {
             var batch = RouteBatch()
             batch.addBridge(bridge.device, mac: elements.mac, mtu: bridge.mtu)
             try route.send(batch)
             link = try route.link(bridge.device)
         }
         guard let link else { throw SystemError(.noDevice, "make bridge", bridge.device) }
+        if bridge.vlan != 0, let error = try filterVLANs(bridge) {
+            if isNew { try removeLink(bridge.device) }
+            return .failure(error)
+        }
         try setUp(bridge, link, elements)
-        return .success(link.index)
+        if let tunnel = plan.tunnel, let peers, try standingTunnel(tunnel, on: link.index) == nil,
+            let error = try makeTunnel(tunnel, of: bridge, link, isIPv6: peers.isIPv6)
+        {
+            return .failure(error)
+        }
+        return .success(try route.link(bridge.device) ?? link)
+    }
+
+    private func filterVLANs(_ bridge: BridgePlan) throws(SystemError) -> NetworkError? {
+        var batch = RouteBatch()
+        batch.filterVLANs(bridge.device, bridge.vlan)
+        do throws(SystemError) {
+            try route.send(batch)
+        } catch {
+            if error.errno != .notSupported { throw error }
+        }
+        // A kernel may take the setting and not have what it is for.
+        if try route.link(bridge.device)?.filtersVLANs == true { return nil }
+        return failure(bridge, "the kernel has no VLANs in bridges (CONFIG_BRIDGE_VLAN_FILTERING): leave the option vlan away")
     }
 
     /// Addresses first and `up` last: a bridge that is up is complete.
@@ -124,7 +161,8 @@ public final class HostNetwork {
         let elements = try BridgeElements(bridge)
         try networkError { () throws(SystemError) in
             try locked { () throws(SystemError) in
-                // The bridge goes first: while it stands it is guarded.
+                if let tunnel = bridge.tunnel, try route.link(tunnel.device)?.kind == "vxlan" { try removeLink(tunnel.device) }
+                // The bridge goes before the rules: while it stands it is guarded.
                 if let link = try route.link(bridge.device), link.kind == "bridge" { try removeLink(bridge.device) }
                 try firewall.remove(from: BridgeElements.sets, where: elements.isOurs)
             }

@@ -96,7 +96,8 @@ extension ContainerNetwork {
                     endpoint.bridge,
                     "its parent \(device) is a port of a bridge or bond, or carries other kinds of devices: choose another", .inUse)
             case .invalid where parent.kind == .macvlan:
-                throw host.failure(endpoint.bridge, "its parent \(device) carries another device, and mode passthru wants it alone", .inUse)
+                throw host.failure(
+                    endpoint.bridge, "its parent \(device) has another container, and one of them wants it alone (mode passthru)", .inUse)
             default: throw NetworkError(error)
             }
         }

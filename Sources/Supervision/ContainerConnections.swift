@@ -77,6 +77,9 @@ final class ContainerConnections {
         plan = next
     }
 
+    /// Makes anew what somebody has taken away of bridges and rules, and looks again who a network's other hosts are.
+    func refresh() throws(NetworkError) { try network.repair() }
+
     private func register(_ next: NetworkPlan) throws(NetworkError) {
         var entries: [String: NameEntry] = [:]
         for endpoint in next.endpoints where !endpoint.names.isEmpty {

@@ -151,7 +151,10 @@ extension Supervisor {
 
     /// What has changed is carried out at once where the container is connected; otherwise by its next run.
     private func changeNetwork(to plan: NetworkPlan?) throws(ControlError) {
-        guard plan != config.network else { return }
+        guard plan != config.network else {
+            do throws(NetworkError) { try connections?.refresh() } catch { throw refusal(error.description) }
+            return
+        }
         let adapted = try ask { () throws(LaunchFailure) in try adapt(plan ?? NetworkPlan()) }
         // Bound first: a port that somebody has changes nothing.
         let ports = try ask { () throws(LaunchFailure) in try preparePorts(plan) }

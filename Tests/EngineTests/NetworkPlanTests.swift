@@ -1,5 +1,6 @@
 import Control
 import Linux
+import Networks
 import Store
 import Testing
 

@@ -87,7 +87,8 @@ struct NetworkRequestTests {
             ({ $0.options = ["com.docker.network.bridge.name": "abcdefghijklmnop"] }, "invalid device name"),
             ({ $0.options = ["com.docker.network.bridge.enable_icc": "maybe"] }, "neither true nor false"),
             ({ $0.options = ["com.docker.network.bridge.host_binding_ipv4": "::1"] }, "invalid IPv4 address"),
-            ({ $0.options = ["isolate": "false"] }, "networks are always kept apart"), ({ $0.dns = ["x"] }, "invalid IP address: x"),
+            ({ $0.options = ["isolate": "maybe"] }, "neither true nor false"),
+            ({ $0.options = ["vlan": "4095"] }, "invalid VLAN \"4095\""), ({ $0.dns = ["x"] }, "invalid IP address: x"),
             ({ $0.enablesIPv4 = false }, "IPv4 or IPv6 must be enabled"),
             (
                 {
@@ -118,6 +119,9 @@ struct NetworkRequestTests {
             "com.docker.network.container_iface_prefix": "lan", "isolate": "true",
         ])
         #expect(options.mtu == 1400 && !options.connectsContainers && !options.masquerades && options.device == "br0")
+        #expect(!options.isOpen && options.vlan == 0)
+        let open = try BridgeOptions(["isolate": "false", "vlan": "50"])
+        #expect(try open.isOpen && open.vlan == 50 && !BridgeOptions(["isolate": "strict"]).isOpen)
         #expect(options.hostBinding?.description == "127.0.0.1" && options.interfacePrefix == "lan")
     }
 

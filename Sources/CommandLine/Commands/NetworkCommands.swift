@@ -165,7 +165,7 @@ struct NetworkRemoveCommand {
     }
 }
 
-/// `berth network connect`, `disconnect`, `update`
+/// `berth network connect`, `disconnect`, `update`, `reload`
 struct NetworkConnectCommand {
     let session: Session
     private var arguments: ParsedArguments { session.arguments }
@@ -196,6 +196,16 @@ struct NetworkConnectCommand {
         }
         session.print(name)
         return 0
+    }
+
+    func reload() throws(CommandError) -> Int32 {
+        var names = arguments.positionals
+        if arguments.bool("all") {
+            names = try engine { () throws(EngineError) in try session.engine.containers().filter(\.isAlive).map(\.id) }
+        } else if names.isEmpty {
+            throw CommandError("name containers, or give --all")
+        }
+        return session.forEach(names) { (name) throws(EngineError) in try session.engine.reloadNetworks(name) }
     }
 
     func disconnect() throws(CommandError) -> Int32 {

@@ -5,8 +5,8 @@ extension CommandTable {
     var network: Command {
         .group("network", summary: "Manage networks") {
             [
-                networkConnect, networkCreate, networkDisconnect, networkExists, inspectNetwork, networkList, networkPrune, networkRemove,
-                networkUpdate,
+                networkConnect, networkCreate, networkDisconnect, networkExists, inspectNetwork, networkList, networkPrune, networkReload,
+                networkRemove, networkUpdate,
             ]
         }
     }
@@ -67,6 +67,13 @@ extension CommandTable {
     private var networkPrune: Command {
         Command(
             "prune", summary: "Remove networks that no container uses", flags: NetworkFlags.prune, run: action(.networkPrune))
+    }
+
+    private var networkReload: Command {
+        Command(
+            "reload", operands: "[CONTAINER...]", summary: "Make networks of running containers anew where something is missing",
+            details: "Bridges and rules that somebody has taken away are made again, and the hosts of vxlan networks are looked up again.",
+            arity: .any, completion: [.names(.containers)], flags: NetworkFlags.reload, run: action(.networkReload))
     }
 
     private var networkRemove: Command {

@@ -8,7 +8,6 @@ enum LaterCommands {
             + below("image", "build diff mount scp sign tree trust unmount")
             + below(
                 "system", "connection dial-stdio events hyperv-prep migrate renumber reset service")
-            + below("network", "reload")
             + below("volume", "create exists export import inspect list ls mount reload remove rm unmount update")))
 
     private static let top = """

@@ -9,7 +9,8 @@ enum NetworkFlags {
                 "aux-address", nil, .map, "Address that no container gets, as name=address", value: "name=address"),
             .bool("disable-dns", nil, "Do not answer for the names of its containers"),
             .value("dns", nil, .stringSlice, "Server that is asked for names nobody in the network has", value: "address"),
-            .string("driver", "d", "Driver of the network", default: "bridge", completion: .values(["bridge", "ipvlan", "macvlan"])),
+            .string(
+                "driver", "d", "Driver of the network", default: "bridge", completion: .values(["bridge", "ipvlan", "macvlan", "vxlan"])),
             .value("gateway", nil, .stringSlice, "Address of the host in a subnet", value: "address"),
             .bool("ignore", nil, "Do nothing where there is a network of the name"),
             .bool("internal", nil, "Let nothing in or out"),
@@ -29,7 +30,7 @@ enum NetworkFlags {
         "com.docker.network.bridge.enable_icc=", "com.docker.network.bridge.enable_ip_masquerade=",
         "com.docker.network.bridge.host_binding_ipv4=", "com.docker.network.bridge.name=",
         "com.docker.network.container_iface_prefix=", "com.docker.network.driver.mtu=", "ipvlan_flag=", "ipvlan_mode=", "isolate=",
-        "macvlan_mode=", "parent=",
+        "dev=", "dstport=", "local=", "macvlan_mode=", "parent=", "peers=", "vlan=", "vni=",
     ]
 
     @Sendable static func connect() -> [Flag] {
@@ -50,6 +51,8 @@ enum NetworkFlags {
             .value("dns-drop", nil, .stringSlice, "Server to ask no longer", value: "address"),
         ]
     }
+
+    @Sendable static func reload() -> [Flag] { [.bool("all", "a", "Those of all running containers")] }
 
     @Sendable static func disconnect() -> [Flag] {
         [.bool("force", "f", "Forget the connection also where it cannot be taken away")]

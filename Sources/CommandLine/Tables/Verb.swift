@@ -8,7 +8,8 @@ enum Verb: String, Sendable, CaseIterable {
     case history, untag, imageExists
     case imagePrune, containerPrune, volumePrune, systemPrune, systemUsage
     case login, logout, search
-    case networkCreate, networkExists, inspectNetwork, networkList, networkConnect, networkDisconnect, networkUpdate, networkPrune,
+    case networkCreate, networkExists, inspectNetwork, networkList, networkConnect, networkDisconnect, networkUpdate, networkReload,
+        networkPrune,
         networkRemove
     case version, info, systemCheck
     case registryServe

@@ -8,6 +8,10 @@ struct BridgeOptions: Hashable {
     var device = ""
     var connectsContainers = true
     var masquerades = true
+    /// Reaches other networks that say so too.
+    var isOpen = false
+    /// 0: the bridge does not look at tags.
+    var vlan: UInt16 = 0
     /// Where ports without an address are published; nil: everywhere.
     var hostBinding: IPAddress?
     /// What devices inside are called before their number.
@@ -47,14 +51,17 @@ struct BridgeOptions: Hashable {
             }
             interfacePrefix = value
         case "isolate":
-            guard value == "strict" || Numbers.bool(value) == true else {
-                throw .invalid("option isolate=\(value): networks are always kept apart; connect containers to both networks instead")
+            if value != "strict" { isOpen = try !Self.truth(name, value) }
+        case "vlan":
+            guard let number = Numbers.unsigned(value), (1...4094).contains(number) else {
+                throw .invalid("invalid VLAN \"\(value)\": a number from 1 to 4094 (option \(name))")
             }
+            vlan = UInt16(number)
         case "bridge.default_bridge": _ = try Self.truth(name, value)
         default:
             throw .invalid(
                 "unknown option \"\(name)\" of driver bridge; known: com.docker.network.driver.mtu, "
-                    + "com.docker.network.container_iface_prefix, isolate, com.docker.network.bridge.{name, enable_icc, "
+                    + "com.docker.network.container_iface_prefix, isolate, vlan, com.docker.network.bridge.{name, enable_icc, "
                     + "enable_ip_masquerade, host_binding_ipv4}")
         }
     }

@@ -7,6 +7,8 @@ struct DriverOptions: Hashable {
     var bridge: BridgeOptions
     /// Of macvlan and ipvlan.
     var parent: ParentOptions?
+    /// Of vxlan.
+    var tunnel: TunnelOptions?
 
     /// - Throws: `.invalid` for an option that is not known and for a value that is none.
     init(_ network: NetworkDefinition) throws(EngineError) {
@@ -14,6 +16,10 @@ struct DriverOptions: Hashable {
         case .macvlan, .ipvlan:
             var rest = network.options
             parent = try ParentOptions(network.driver == "macvlan" ? .macvlan : .ipvlan, taking: &rest)
+            bridge = try BridgeOptions(rest)
+        case .vxlan:
+            var rest = network.options
+            tunnel = try TunnelOptions(taking: &rest)
             bridge = try BridgeOptions(rest)
         case .bridge, nil: bridge = try BridgeOptions(network.options)
         }

@@ -69,6 +69,17 @@ extension Engine {
         do throws(EngineError) { try reloadNetworks(of: view) } catch { if !force { throw error } }
     }
 
+    /// Makes what the host has of a running container's networks anew where something is missing, and asks again who the other hosts of
+    /// networks of several are.
+    ///
+    /// - Returns: the container's id.
+    public func reloadNetworks(_ container: String) throws(EngineError) -> String {
+        let view = try self.container(container)
+        guard view.isAlive else { throw EngineError(.conflict, sentence: "container \(view.id) is not running") }
+        try reloadNetworks(of: view)
+        return view.id
+    }
+
     private func storedOrNil(_ network: String) throws(EngineError) -> NetworkDefinition? {
         do throws(EngineError) { return try self.network(network) } catch {
             if error.code == .notFound { return nil }

@@ -1,6 +1,7 @@
 import Control
 import Glibc
 import Linux
+import Networks
 import Store
 
 /// Connections of containers: what is asked of the database, and what becomes of its answer.

@@ -149,6 +149,7 @@ extension Engine {
     private func checkDevice(of definition: NetworkDefinition, _ store: Store) throws(EngineError) {
         let options = try DriverOptions(definition)
         if let parent = options.parent { return try checkParent(parent, of: definition, store) }
+        if let tunnel = options.tunnel { try checkTunnel(tunnel, of: definition, store) }
         let device = options.bridge.device
         if device.isEmpty { return }
         for record in try stored({ () throws(StoreError) in try store.networks() }) {

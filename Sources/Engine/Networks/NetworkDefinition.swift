@@ -41,7 +41,7 @@ public struct NetworkDefinition: Sendable, Hashable {
     public var isConnectable: Bool { NetworkDriver(rawValue: driver) != nil }
 
     /// Whether it is a bridge of the host's, which has an address in it.
-    var isBridge: Bool { driver == "bridge" }
+    var isBridge: Bool { driver == "bridge" || driver == "vxlan" }
 
     /// Whether there is a way out.
     var leadsOut: Bool { !isInternal && (isBridge || !(options["parent"] ?? "").isEmpty) }
@@ -52,7 +52,7 @@ public struct NetworkDefinition: Sendable, Hashable {
 
 /// What makes a network in the kernel.
 public enum NetworkDriver: String, Sendable, CaseIterable {
-    case bridge, macvlan, ipvlan
+    case bridge, macvlan, ipvlan, vxlan
 }
 
 /// A route that a network gives its containers.

@@ -1,5 +1,6 @@
 import Control
 import Linux
+import Networks
 import Store
 
 /// What a supervisor is to do for a container's networks, from what the database says. Changes nothing.
@@ -166,11 +167,14 @@ extension NetworkDefinition {
         plan.mtu = options.bridge.mtu
         plan.parent = options.parent?.plan
         if plan.parent != nil { return plan }
+        plan.tunnel = options.tunnel?.plan(device: "vx-" + shortID)
         // Without an address of the host's, what is inside has nobody to talk to but itself.
         if !isInternal { plan.addresses = subnets.map { "\($0.gateway)/\($0.subnet.length)" } }
         plan.isInternal = isInternal
         plan.connectsContainers = options.bridge.connectsContainers
         plan.masquerades = options.bridge.masquerades
+        plan.isOpen = options.bridge.isOpen
+        plan.vlan = options.bridge.vlan
         return plan
     }
 }

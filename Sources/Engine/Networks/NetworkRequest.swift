@@ -54,6 +54,7 @@ extension NetworkRequest {
         result.options = options
         result.ipamOptions = ipamOptions
         _ = try DriverOptions(result)
+        if result.driver == NetworkDriver.vxlan.rawValue { try shareSubnets(&result.subnets) }
         for text in dns where IPAddress(text) == nil { throw .invalid("invalid IP address: \(text)") }
         result.dns = dns
         result.routes = try routes.map { (text) throws(EngineError) in try NetworkRoute(text, in: result.subnets) }
@@ -77,6 +78,21 @@ extension NetworkRequest {
     }
 
     // MARK: Subnets
+
+    /// Of a network of several hosts: all have its subnets, and each its own part and its own gateway.
+    private func shareSubnets(_ subnets: inout [NetworkSubnet]) throws(EngineError) {
+        if subnets.isEmpty {
+            throw .invalid("driver vxlan needs --subnet, the same on all hosts, and --ip-range, the part of it that this host gives out")
+        }
+        for index in subnets.indices where !gateways.contains(where: { IPAddress($0) == subnets[index].gateway }) {
+            guard let range = subnets[index].range else { continue }
+            let gateway = range == subnets[index].subnet ? NetworkRequest.usualGateway(of: range) : subnets[index].addresses.first
+            if subnets[index].auxiliary.values.contains(gateway) {
+                throw .invalid("auxiliary address \(gateway) is the gateway of this host: choose another with --gateway")
+            }
+            subnets[index].gateway = gateway
+        }
+    }
 
     private func namedSubnets() throws(EngineError) -> [NetworkSubnet] {
         var result: [NetworkSubnet] = []

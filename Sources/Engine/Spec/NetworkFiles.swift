@@ -1,4 +1,5 @@
 import Linux
+import Networks
 
 /// The files every container gets from the engine: /etc/hostname, /etc/hosts, /etc/resolv.conf.
 ///

@@ -4,7 +4,7 @@ import Linux
 /// What the firewall has to know of one network.
 struct BridgeElements {
     static let sets = [
-        Ruleset.bridges, Ruleset.isolated, Ruleset.links, Ruleset.subnets4, Ruleset.subnets6, Ruleset.masquerade4,
+        Ruleset.bridges, Ruleset.isolated, Ruleset.links, Ruleset.open, Ruleset.subnets4, Ruleset.subnets6, Ruleset.masquerade4,
         Ruleset.masquerade6,
     ]
 
@@ -21,10 +21,6 @@ struct BridgeElements {
             throw NetworkError(.invalid, "make bridge", bridge.device, cause: "a device's name has 1 to 15 letters, digits and signs")
         }
         var addresses = try bridge.addresses.map { (text) throws(NetworkError) in try Self.prefix(text) }
-        // The kernel's own link-local address is not usable for a second, while it looks for duplicates; and without one it asks for no
-        // neighbour on behalf of others.
-        if addresses.contains(where: \.isIPv6), let linkLocal = IPPrefix("fe80::1/64") { addresses.append(linkLocal) }
-        self.addresses = addresses
         let subnets = try bridge.subnets.map { (text) throws(NetworkError) in try Self.prefix(text) }
         let owner = String(bridge.networkID.prefix(12))
         let hash = Self.hash(of: bridge)
@@ -37,9 +33,16 @@ struct BridgeElements {
             throw NetworkError(.invalid, "make bridge", bridge.device, cause: "no address")
         }
         self.mac = mac
+        // The kernel's own link-local address is not usable for a second, while it looks for duplicates; and without one it asks for no
+        // neighbour on behalf of others.
+        // The bridges of several hosts are neighbours: each has its own.
+        let linkLocal = bridge.tunnel == nil ? IPPrefix("fe80::1/64") : mac.linkLocal
+        if addresses.contains(where: \.isIPv6), let linkLocal { addresses.append(linkLocal) }
+        self.addresses = addresses
         elements[Ruleset.bridges] = [FirewallElement(key: device, comment: mark)]
         if bridge.isInternal { elements[Ruleset.isolated] = [FirewallElement(key: device, comment: owner)] }
         if bridge.connectsContainers { elements[Ruleset.links] = [FirewallElement(key: device + device, comment: owner)] }
+        if bridge.isOpen, !bridge.isInternal { elements[Ruleset.open] = [FirewallElement(key: device, comment: owner)] }
         for subnet in subnets {
             let range = Self.range(subnet, owner)
             elements[subnet.isIPv6 ? Ruleset.subnets6 : Ruleset.subnets4, default: []] += range
@@ -64,7 +67,8 @@ struct BridgeElements {
 
     private static func hash(of bridge: BridgePlan) -> UInt64 {
         let flags = "\(bridge.isInternal)\(bridge.connectsContainers)\(bridge.masquerades)"
-        let words = ["\(Ruleset.version)", bridge.device, "\(bridge.mtu)", flags] + bridge.addresses + ["|"] + bridge.subnets
+        var words = ["\(Ruleset.version)", bridge.device, "\(bridge.mtu)", flags] + bridge.addresses + ["|"] + bridge.subnets
+        if bridge.isOpen || bridge.vlan != 0 { words.append("\(bridge.isOpen)\(bridge.vlan)") }
         return hash(words.joined(separator: ","))
     }
 

@@ -7,7 +7,7 @@ enum Ruleset {
     static let table = FirewallTable(family: .inet, name: "berth")
 
     /// Counted up with every change of ``rules`` or ``chains``. A table with a higher number is left as it is: a newer program made it.
-    static let version = 1
+    static let version = 2
     /// An empty chain whose name tells the version.
     static let versionPrefix = "version_"
     static let versionChain = "\(versionPrefix)\(version)"
@@ -34,6 +34,8 @@ enum Ruleset {
     static let isolated = FirewallSet(name: "internal", key: [.device])
     /// From device, to device: may talk.
     static let links = FirewallSet(name: "links", key: [.device, .device])
+    /// Bridges whose networks may reach each other.
+    static let open = FirewallSet(name: "open", key: [.device])
     static let subnets4 = FirewallSet(name: "subnets4", key: [.ipv4], isInterval: true)
     static let subnets6 = FirewallSet(name: "subnets6", key: [.ipv6], isInterval: true)
     static let masquerade4 = FirewallSet(name: "masquerade4", key: [.ipv4], isInterval: true)
@@ -44,7 +46,7 @@ enum Ruleset {
     static let any4 = FirewallSet(name: "any4", key: [.transport, .port], data: [.ipv4, .port])
     static let any6 = FirewallSet(name: "any6", key: [.transport, .port], data: [.ipv6, .port])
 
-    static let sets = [bridges, isolated, links, subnets4, subnets6, masquerade4, masquerade6, own4, own6, any4, any6]
+    static let sets = [bridges, isolated, links, open, subnets4, subnets6, masquerade4, masquerade6, own4, own6, any4, any6]
 
     static let rules: [(chain: String, expressions: [Expression])] = guardRules + natRules + forwardRules
 
@@ -130,6 +132,13 @@ enum Ruleset {
             [
                 .meta(.inputName, .first), .meta(.outputName, .second), .lookup(links.name, .first, isInverted: false),
                 .verdict(.accept),
+            ]
+        ),
+        (
+            "forward",
+            [
+                .meta(.inputName, .first), .lookup(open.name, .first, isInverted: false), .meta(.outputName, .first),
+                .lookup(open.name, .first, isInverted: false), .verdict(.accept),
             ]
         ),
         ("forward", [.meta(.inputName, .first), .lookup(isolated.name, .first, isInverted: false), .verdict(.drop)]),

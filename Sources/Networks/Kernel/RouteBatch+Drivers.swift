@@ -46,6 +46,21 @@ extension RouteBatch {
         }
     }
 
+    /// Makes a bridge look at tags, with itself and all ports that come in one VLAN, untagged.
+    mutating func filterVLANs(_ bridge: String, _ vlan: UInt16) {
+        batch.add(16, "set up VLAN \(vlan) of bridge", bridge) { body in
+            Self.header(&body, index: 0, up: nil)
+            body.attribute(3, bridge)
+            body.nested(18) { info in
+                info.attribute(1, "bridge")
+                info.nested(2) { data in
+                    data.attribute(7 /* IFLA_BR_VLAN_FILTERING */, byte: 1)
+                    data.attribute(39 /* IFLA_BR_VLAN_DEFAULT_PVID */, short: vlan)
+                }
+            }
+        }
+    }
+
     /// A device that leads nowhere.
     mutating func addDummy(_ name: String) {
         batch.add(16, flags: 0x600, "make network device", name) { body in

@@ -14,6 +14,14 @@ final class RouteSocket {
     /// - Throws: the first error; what stands behind it in the batch was carried out all the same.
     func send(_ changes: RouteBatch) throws(SystemError) { try netlink.send(changes.batch) }
 
+    /// Answers to one question, and to one that has many.
+    func ask(_ type: UInt16, _ body: [UInt8], _ operation: String, _ object: String) throws(SystemError) -> [[UInt8]] {
+        try netlink.request(type, flags: 0, body, operation, object)
+    }
+    func list(_ type: UInt16, _ body: [UInt8], _ operation: String, _ object: String) throws(SystemError) -> [[UInt8]] {
+        try netlink.request(type, flags: 0x300 /* DUMP */, body, operation, object)
+    }
+
     /// Removes a device; one that is gone already is no error.
     func remove(_ name: String) throws(SystemError) {
         var batch = RouteBatch()
@@ -136,6 +144,8 @@ struct Link {
     let alias: String
     /// RFC 2863: 6 is up, 0 is not known.
     let operationalState: UInt8
+    /// Of a bridge: it looks at tags of VLANs.
+    let filtersVLANs: Bool
     /// Of a bridge's port: 3 is forwarding.
     let portState: UInt8?
 
@@ -149,7 +159,7 @@ struct Link {
         index = NetlinkBytes.read(message, 4, UInt32.self)
         isUp = NetlinkBytes.read(message, 8, UInt32.self) & 1 != 0
         var name = "", kind = "", alias = "", mtu: UInt32 = 0, master: UInt32 = 0, mac: [UInt8] = [], state: UInt8 = 0, port: UInt8?
-        var queue = ""
+        var queue = "", filters = false
         for (type, value) in NetlinkBytes.attributes(message, after: 16) {
             switch type {
             case 1 /* IFLA_ADDRESS */: mac = value
@@ -162,6 +172,10 @@ struct Link {
             case 18 /* IFLA_LINKINFO */:
                 for (type, value) in NetlinkBytes.attributes(value) {
                     if type == 1 /* IFLA_INFO_KIND */ { kind = NetlinkBytes.text(value) }
+                    // IFLA_INFO_DATA follows the kind.
+                    if type == 2, kind == "bridge" {
+                        filters = NetlinkBytes.attributes(value).first { $0.type == 7 /* IFLA_BR_VLAN_FILTERING */ }?.value.first == 1
+                    }
                     guard type == 5 /* IFLA_INFO_SLAVE_DATA */ else { continue }
                     port = NetlinkBytes.attributes(value).first { $0.type == 1 /* IFLA_BRPORT_STATE */ }?.value.first
                 }
@@ -169,7 +183,7 @@ struct Link {
             }
         }
         (self.name, self.kind, self.mtu, self.master, self.mac, self.alias) = (name, kind, mtu, master, mac, alias)
-        (operationalState, portState, self.queue) = (state, port, queue)
+        (operationalState, portState, self.queue, filtersVLANs) = (state, port, queue, filters)
     }
 
     /// 1 to 15 bytes without slash, colon and space, and no `.` or `..`; `%` would be a template.

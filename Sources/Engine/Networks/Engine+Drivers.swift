@@ -1,11 +1,12 @@
 import Networks
 import Store
 
-/// Networks that lie on a device of the host's.
+/// Networks that are more than a bridge: on a device of the host's, or of several hosts.
 extension Engine {
     /// - Throws: `.notSupported` for an ordinary user; `.invalid` where the host has no such device.
     func requireDevices(of definition: NetworkDefinition) throws(EngineError) {
         let options = try DriverOptions(definition)
+        if let tunnel = options.tunnel { return try requireReach(tunnel, of: definition) }
         guard let parent = options.parent else { return }
         if host.isRootless {
             throw EngineError(
@@ -18,6 +19,36 @@ extension Engine {
         if let vlan = VLANDevice(parent.device), kernelNetworks.hasDevice(vlan.base) { return }
         throw .invalid(
             "the host has no network device \"\(parent.device)\": give one that it has, or DEVICE.VLAN, as -o parent=")
+    }
+
+    private func requireReach(_ tunnel: TunnelOptions, of definition: NetworkDefinition) throws(EngineError) {
+        if host.isRootless {
+            throw EngineError(
+                .permission,
+                sentence: "driver vxlan needs root: what other hosts send does not reach the network namespace of a user's containers; "
+                    + "use a bridge network and publish ports (-p)")
+        }
+        if !tunnel.underlay.isEmpty, !kernelNetworks.hasDevice(tunnel.underlay) {
+            throw .invalid(
+                "the host has no network device \"\(tunnel.underlay)\": give the one that leads to the other hosts as --opt dev=")
+        }
+        if definition.subnets.contains(where: { $0.range == nil }) {
+            warn(
+                "WARNING: network \(definition.name) gives out addresses of the whole subnet, as its other hosts may too: "
+                    + "give each host a part of its own with --ip-range")
+        }
+    }
+
+    /// Two networks cannot have one number.
+    func checkTunnel(_ tunnel: TunnelOptions, of definition: NetworkDefinition, _ store: Store) throws(EngineError) {
+        for record in try stored({ () throws(StoreError) in try store.networks() }) {
+            let other = try decode(record)
+            guard let its = try DriverOptions(other).tunnel, its.vni == tunnel.vni, its.port == tunnel.port else { continue }
+            throw EngineError(
+                .conflict,
+                sentence: "cannot create network \(definition.name): network \(other.name) has number \(tunnel.vni) at UDP port "
+                    + "\(tunnel.port); choose another vni")
+        }
     }
 
     /// What the kernel has of a network whose row is gone.

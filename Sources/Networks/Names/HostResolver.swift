@@ -1,14 +1,14 @@
 import Linux
 
 /// How the host finds names (resolv.conf(5)).
-struct HostResolver: Hashable {
-    var servers: [String] = []
-    var search: [String] = []
-    var options: [String] = []
+public struct HostResolver: Sendable, Hashable {
+    public var servers: [String] = []
+    public var search: [String] = []
+    public var options: [String] = []
 
-    init() {}
+    public init() {}
 
-    init(parsing text: String) {
+    public init(parsing text: String) {
         for line in text.split(whereSeparator: { $0 == "\n" || $0 == "\r\n" }) {
             var words = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).map(String.init)
             if words.isEmpty { continue }
@@ -26,7 +26,7 @@ struct HostResolver: Hashable {
 
     /// As it is now. A stub that only forwards (systemd-resolved's 127.0.0.53) is passed over where it says to whom; other
     /// servers at loopback stay, as they are asked from the host's namespace.
-    static func read() -> HostResolver {
+    public static func read() -> HostResolver {
         var result = HostResolver(parsing: (try? FD.cwd.readText("/etc/resolv.conf", limit: 1 << 20)) ?? "")
         let isStub = !result.servers.isEmpty && result.servers.allSatisfy(isLoopback)
         if isStub, let text = try? FD.cwd.readText("/run/systemd/resolve/resolv.conf", limit: 1 << 20) {
@@ -37,7 +37,7 @@ struct HostResolver: Hashable {
     }
 
     /// Without loopback where there is another.
-    var upstreams: [String] {
+    public var upstreams: [String] {
         let others = servers.filter { !HostResolver.isLoopback($0) }
         return others.isEmpty ? servers : others
     }
