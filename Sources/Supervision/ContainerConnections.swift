@@ -12,7 +12,10 @@ final class ContainerConnections {
     private let loop: EventLoop
     private var plan: NetworkPlan
     private let network: ContainerNetwork
-    private let resolver: Resolver?
+    private var resolver: Resolver?
+    private let hostSockets: HostSockets?
+    private let onActivity: () -> Void
+    private var namespace: SharedFD?
     /// By the network's directory of names.
     private var registrations: [String: NameRegistration] = [:]
     private var watch: EventLoop.Token?
@@ -28,9 +31,16 @@ final class ContainerConnections {
         self.run = run
         self.loop = loop
         network = ContainerNetwork(plan, id: id, run: run)
-        resolver = plan.resolver.map { Resolver($0, loop: loop) }
-        resolver?.onActivity = onActivity
-        if let hostSockets { resolver?.makeHostSockets = hostSockets.makeQuickly }
+        self.hostSockets = hostSockets
+        self.onActivity = onActivity
+        resolver = plan.resolver.map(makeResolver)
+    }
+
+    private func makeResolver(_ plan: ResolverPlan) -> Resolver {
+        let made = Resolver(plan, loop: loop)
+        made.onActivity = onActivity
+        if let hostSockets { made.makeHostSockets = hostSockets.makeQuickly }
+        return made
     }
 
     /// Connects a container that was made and not started. Nothing is left when this throws.
@@ -40,6 +50,7 @@ final class ContainerConnections {
         do throws(NetworkError) {
             let namespace: SharedFD
             do throws(SystemError) { namespace = try openNamespace("net", of: pid) } catch { throw NetworkError(error) }
+            self.namespace = namespace
             try network.attach(namespace: namespace)
             do throws(SystemError) { try resolver?.open(namespace: namespace) } catch { throw NetworkError(error) }
             // Last: who finds the name reaches the container. It has not started yet, and finds its own.
@@ -61,6 +72,7 @@ final class ContainerConnections {
         for registration in registrations.values { registration.withdraw() }
         registrations = [:]
         resolver?.close()
+        namespace = nil
         if let watch { loop.remove(watch) }
         watch = nil
         network.detach()
@@ -72,13 +84,26 @@ final class ContainerConnections {
     func change(to next: NetworkPlan) throws(NetworkError) {
         if next == plan { return }
         try network.change(to: next)
-        if let names = next.resolver { resolver?.update(names) }
+        try changeResolver(next.resolver)
         try register(next)
         plan = next
     }
 
     /// Makes anew what somebody has taken away of bridges and rules, and looks again who a network's other hosts are.
     func refresh() throws(NetworkError) { try network.repair() }
+
+    /// Who is in no network that has names has none, and gets one with the first.
+    private func changeResolver(_ next: ResolverPlan?) throws(NetworkError) {
+        if let resolver {
+            if let next { return resolver.update(next) }
+            resolver.close()
+            self.resolver = nil
+        } else if let next, let namespace {
+            let made = makeResolver(next)
+            do throws(SystemError) { try made.open(namespace: namespace) } catch { throw NetworkError(error) }
+            resolver = made
+        }
+    }
 
     private func register(_ next: NetworkPlan) throws(NetworkError) {
         var entries: [String: NameEntry] = [:]

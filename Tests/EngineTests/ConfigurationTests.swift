@@ -24,8 +24,8 @@ struct ConfigurationTests {
         ("[store]\nlayer_format = \"tar\"", "f.conf:2: layer_format: unknown format \"tar\"; known: directory, erofs, auto"),
         ("[net]", "f.conf:1: unknown section [net]; known: [network], [store]"), ("[store", "f.conf:1: a section is [name]"),
         ("[store] x", "f.conf:1: a section is [name]"), ("[store]\nmax_size", "f.conf:2: expected name = value"),
-        ("[store]\nmax_size = \"1\" 2", "f.conf:2: the value of max_size is neither a number nor a text in double quotes"),
-        ("[store]\nmax_size = -1", "f.conf:2: the value of max_size is neither a number nor a text in double quotes"),
+        ("[store]\nmax_size = \"1\" 2", "f.conf:2: the value of max_size is neither a number, true, false nor a text in double quotes"),
+        ("[store]\nmax_size = -1", "f.conf:2: the value of max_size is neither a number, true, false nor a text in double quotes"),
         (
             "[network]\ndefault = \"a b\"",
             "f.conf:2: default: \"a b\" is no network's name; write bridge, none, host or the name of a network"

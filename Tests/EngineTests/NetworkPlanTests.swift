@@ -179,3 +179,31 @@ struct NetworkPlanTests {
         #expect(try ContainerDefinition(decoding: Array(#"{"id":"x","name":"y"}"#.utf8)).network == .none)
     }
 }
+
+extension NetworkPlanTests {
+    @Test func aContainerAsDockersHasNoNamesInTheDefaultNetwork() throws {
+        var made = container
+        made.isDockerCompatible = true
+        let bridge = network("bridge", "10.1.0.0/24")
+        var planner = NetworkPlanner(container: made, endpoints: [try endpoint(bridge, 0, "10.1.0.2")])
+        planner.directory = "/run/networks"
+        planner.resolver.servers = ["127.0.0.53", "9.9.9.9", "2606::1", "fe80::1%eth0"]
+        #expect(planner.plan().resolver == nil && planner.plan().endpoints.map(\.names) == [[]])
+        func servers() -> [Substring] {
+            NetworkFiles(definition: made, network: planner).resolver().split(separator: "\n").filter { $0.hasPrefix("nameserver") }
+        }
+        #expect(servers() == ["nameserver 9.9.9.9"])
+        planner.endpoints = [try endpoint(bridge, 0, "10.1.0.2", "fd00:1::2")]
+        #expect(servers() == ["nameserver 9.9.9.9", "nameserver 2606::1"])
+        planner.resolver.servers = ["127.0.0.1", "::1"]
+        #expect(servers() == ["nameserver 8.8.8.8", "nameserver 8.8.4.4"])
+        made.dns = ["1.1.1.1"]
+        #expect(servers() == ["nameserver 1.1.1.1"])
+        // Another network has names, and so has it there.
+        let web = network("web", "10.2.0.0/24")
+        planner.endpoints.append(try endpoint(web, 1, "10.2.0.2"))
+        #expect(servers() == ["nameserver 127.0.0.11"])
+        let plan = planner.plan()
+        #expect(plan.endpoints.map(\.names.isEmpty) == [true, false] && plan.resolver?.directories == ["/run/networks/" + web.id])
+    }
+}

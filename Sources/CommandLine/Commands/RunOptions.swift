@@ -128,6 +128,7 @@ struct RunOptions {
         }
         try readAddresses(into: &request)
         for text in arguments.strings("publish") { request.definition.ports.append(try PortBinding(option: text)) }
+        request.definition.isDockerCompatible = arguments.bool("docker-compat")
         request.definition.publishesAll = arguments.bool("publish-all")
         if arguments.isSet("network-rate") {
             try NetworkRateOption(arguments.string("network-rate")).apply(to: &request.definition.networkRate)

@@ -123,6 +123,7 @@ enum RunFlags {
                 "network-rate", nil, "Most bits per second into and out of it by each network, as in=RATE,out=RATE with rates as 100mbit"),
             .list("network-alias", nil, "Further name in the first network", aliases: ["net-alias"]),
             .list("link", nil, "Name for another container of the first network, as container[:alias]", completion: .names(.containers)),
+            .bool("docker-compat", nil, "As with Docker: no names, --ip and --network-alias in the default network"),
             .list("add-host", nil, "Line for /etc/hosts, as name:address; host-gateway stands for the host"),
             .list("dns", nil, "Server that is asked for names nobody in the networks has"),
             .list("dns-option", nil, "Option for /etc/resolv.conf", aliases: ["dns-opt"]),

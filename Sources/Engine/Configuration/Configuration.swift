@@ -19,6 +19,9 @@ public struct Configuration: Sendable, Equatable {
     /// `[network] default`: what a container is connected to when nobody says: a network's name, `none` or `host`.
     public var defaultNetwork = "bridge"
 
+    /// `[network] docker_compat`: containers have no names in the default network.
+    public var isDockerCompatible = false
+
     public init() {}
 
     /// Reads what is there; files that are missing say nothing.
@@ -39,7 +42,7 @@ public struct Configuration: Sendable, Equatable {
         return configuration
     }
 
-    private static let known = ["store": "layer_format, max_size", "network": "default, pools"]
+    private static let known = ["store": "layer_format, max_size", "network": "default, docker_compat, pools"]
 
     private static var paths: [String] {
         var paths = ["/etc/berth/berth.conf"]
@@ -71,7 +74,7 @@ public struct Configuration: Sendable, Equatable {
             guard let mark = line.firstIndex(of: "=") else { throw refuse("expected name = value") }
             let name = Self.trimmed(line[..<mark])
             guard let value = Self.value(Self.trimmed(line[line.index(after: mark)...])) else {
-                throw refuse("the value of \(name) is neither a number nor a text in double quotes")
+                throw refuse("the value of \(name) is neither a number, true, false nor a text in double quotes")
             }
             switch (section, name) {
             case ("store", "max_size"):
@@ -90,6 +93,9 @@ public struct Configuration: Sendable, Equatable {
                     throw refuse("default: \"\(value)\" is no network's name; write bridge, none, host or the name of a network")
                 }
                 defaultNetwork = value
+            case ("network", "docker_compat"):
+                guard value == "true" || value == "false" else { throw refuse("docker_compat is true or false, not \"\(value)\"") }
+                isDockerCompatible = value == "true"
             case ("network", "pools"):
                 do throws(EngineError) { pools = try AddressPools(value) } catch { throw refuse("pools: \(error.description)") }
             default:
@@ -104,7 +110,7 @@ public struct Configuration: Sendable, Equatable {
         text.split(omittingEmptySubsequences: false, whereSeparator: { $0 == "\n" || $0 == "\r\n" })
     }
 
-    /// A number, or what stands between double quotes; a comment may follow.
+    /// A number, true, false, or what stands between double quotes; a comment may follow.
     private static func value(_ text: Substring) -> String? {
         if text.hasPrefix("\"") {
             let rest = text.dropFirst()
@@ -112,9 +118,8 @@ public struct Configuration: Sendable, Equatable {
             return rest[..<end].contains("\\") ? nil : String(rest[..<end])
         }
         let word = text.prefix { $0 != "#" && $0 != " " && $0 != "\t" }
-        guard !word.isEmpty, word.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 || $0 == UInt8(ascii: "_") }),
-            isComment(text[word.endIndex...])
-        else { return nil }
+        let isNumber = !word.isEmpty && word.utf8.allSatisfy { $0 >= 0x30 && $0 <= 0x39 || $0 == UInt8(ascii: "_") }
+        guard isNumber || word == "true" || word == "false", isComment(text[word.endIndex...]) else { return nil }
         return String(word.filter { $0 != "_" })
     }
 

@@ -38,6 +38,9 @@ extension Engine {
         definition.createdAt = wallClockNanoseconds()
         if case .auto = definition.userNamespace { definition.userNamespaceSlot = try freeSlot() }
         try resolveJoins(&definition)
+        if definition.isConnectable, !definition.isDockerCompatible {
+            definition.isDockerCompatible = try Configuration.load().isDockerCompatible
+        }
         let connections = try connections(for: definition, request.networks, starting: starting)
         let newVolumes = nameVolumes(&definition)
         // Everything that can be refused is refused before anything exists.

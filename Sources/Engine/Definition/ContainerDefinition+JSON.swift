@@ -74,6 +74,7 @@ extension ContainerDefinition {
         writer.fieldIfNotEmpty("dnsSearch", dnsSearch)
         writer.fieldIfNotEmpty("dnsOptions", dnsOptions)
         writer.fieldIfNotEmpty("extraHosts", extraHosts)
+        writer.fieldIfTrue("dockerCompatible", isDockerCompatible)
         if !networkRate.isEmpty {
             writer.key("networkRate")
             networkRate.write(to: &writer)
@@ -203,6 +204,7 @@ extension ContainerDefinition {
         case "dnsSearch": dnsSearch = try parser.strings()
         case "dnsOptions": dnsOptions = try parser.strings()
         case "extraHosts": extraHosts = try parser.strings()
+        case "dockerCompatible": isDockerCompatible = try parser.bool()
         case "networkRate": networkRate = try NetworkRate(json: &parser)
         default: return false
         }

@@ -52,6 +52,8 @@ public struct ContainerDefinition: Sendable, Hashable {
     public var dnsOptions: [String] = []
     /// `name:address`.
     public var extraHosts: [String] = []
+    /// As Docker's containers it has no names in the default network.
+    public var isDockerCompatible = false
     /// By each of its network devices.
     public var networkRate = NetworkRate()
 

@@ -64,3 +64,18 @@ struct EndpointDefinition: Hashable {
         }
     }
 }
+
+extension Engine {
+    /// - Throws: Docker's sentences for what its default network cannot do, where a container is to be as Docker's are.
+    func refuseAsDocker(
+        _ container: ContainerDefinition, _ attachment: NetworkAttachment, _ network: NetworkDefinition
+    ) throws(EngineError) {
+        guard container.isDockerCompatible, network.name == PredefinedNetwork.bridge.rawValue else { return }
+        if attachment.ipv4 != nil || attachment.ipv6 != nil {
+            throw .invalid("user specified IP address is supported on user defined networks only")
+        }
+        if !attachment.aliases.isEmpty {
+            throw .invalid("network-scoped alias is supported only for containers in user defined networks")
+        }
+    }
+}

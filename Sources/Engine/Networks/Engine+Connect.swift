@@ -17,6 +17,7 @@ extension Engine {
         let network = try network(attachment.network)
         guard network.isConnectable else { throw Engine.notConnectable(network) }
         try view.definition.networkRate.require(network)
+        try refuseAsDocker(view.definition, attachment, network)
         let request = try endpoint(attachment, network)
         let store = try self.store()
         let record: EndpointRecord

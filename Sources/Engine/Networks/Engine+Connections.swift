@@ -42,6 +42,7 @@ extension Engine {
             if result.networks.contains(where: { $0.id == network.id }) {
                 throw .invalid("network \"\(network.name)\" is specified multiple times")
             }
+            try refuseAsDocker(definition, attachment, network)
             let endpoint = try endpoint(attachment, network)
             result.networks.append(network)
             result.request.endpoints.append(endpoint)

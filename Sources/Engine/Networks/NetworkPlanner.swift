@@ -75,11 +75,11 @@ struct NetworkPlanner {
             }
             made.rate = container.networkRate
             made.routes = routes(of: endpoint)
-            if !endpoint.network.hidesNames { made.names = NetworkPlanner.names(container, endpoint.definition) }
+            if showsNames(endpoint.network) { made.names = NetworkPlanner.names(container, endpoint.definition) }
             plan.endpoints.append(made)
         }
         plan.ports = ports.compactMap(port)
-        if !endpoints.isEmpty { plan.resolver = resolverPlan() }
+        if isResolved { plan.resolver = resolverPlan() }
         return plan
     }
 
@@ -123,6 +123,26 @@ struct NetworkPlanner {
 
     // MARK: Names
 
+    /// Docker's default network has none; ours has, unless the container is to be as Docker's are.
+    private func hasNames(_ network: NetworkDefinition) -> Bool {
+        !(container.isDockerCompatible && network.name == PredefinedNetwork.bridge.rawValue)
+    }
+
+    /// Whether names of the network's containers are answered.
+    private func showsNames(_ network: NetworkDefinition) -> Bool { hasNames(network) && !network.hidesNames }
+
+    /// Whether somebody answers at 127.0.0.11.
+    var isResolved: Bool { endpoints.contains { hasNames($0.network) } }
+
+    /// Whom a container asks itself where nobody answers, as with Docker: those that it can reach, in its families.
+    var reachableServers: [String] {
+        let hasIPv6 = endpoints.contains { $0.record.ipv6 != nil }
+        let servers = resolver.servers.filter { text in
+            IPAddress(text).map { !$0.isLoopback && (hasIPv6 || !$0.isIPv6) } ?? false
+        }
+        return servers.isEmpty ? ["8.8.8.8", "8.8.4.4"] : servers
+    }
+
     private func resolverPlan() -> ResolverPlan {
         var plan = ResolverPlan()
         let leadsOut = endpoints.contains { $0.network.leadsOut }
@@ -139,7 +159,7 @@ struct NetworkPlanner {
             }
         }
         plan.fixed += links
-        plan.directories = endpoints.filter { !$0.network.hidesNames }.map { directory + "/" + $0.network.id }
+        plan.directories = endpoints.filter { showsNames($0.network) }.map { directory + "/" + $0.network.id }
         return plan
     }
 }

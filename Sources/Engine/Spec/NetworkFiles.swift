@@ -77,7 +77,9 @@ struct NetworkFiles {
         var servers = definition.dns.isEmpty && definition.network == .host ? host.servers : definition.dns
         var search = definition.dnsSearch.isEmpty && isOutside ? host.search : definition.dnsSearch
         var options = definition.dnsOptions.isEmpty && isOutside ? host.options : definition.dnsOptions
-        if isConnected {
+        if let network, isConnected, !network.isResolved {
+            if servers.isEmpty { servers = network.reachableServers }
+        } else if isConnected {
             servers = [NetworkFiles.resolverAddress]
             // Names of containers have no dot, and are asked for before any domain is put behind them.
             if !options.contains(where: { $0.hasPrefix("ndots:") }) { options.append("ndots:0") }

@@ -70,7 +70,7 @@ class Pair:
 def pair(request):
     if request.param == "root":
         net = request.getfixturevalue("root_net")
-        return Pair(net, "bridge", net.image, lambda *args: net.call(*args))
+        return Pair(net, "bridge", net.image, net.call)
     net, world = request.getfixturevalue("user_net"), request.getfixturevalue("world")
     return Pair(net, net.net, "test", lambda *args: world.call(net, *args))
 
