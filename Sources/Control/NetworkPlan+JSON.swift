@@ -5,6 +5,7 @@ extension NetworkPlan {
         writer.object { w in
             w.arrayIfNotEmpty("endpoints", endpoints) { $1.write(to: &$0) }
             w.arrayIfNotEmpty("ports", ports) { $1.write(to: &$0) }
+            w.fieldIfTrue("portsPassInput", portsPassInput)
             if let resolver {
                 w.key("resolver")
                 resolver.write(to: &w)
@@ -20,6 +21,7 @@ extension NetworkPlan {
             case "endpoints":
                 endpoints = try parser.array { (p: inout JSONParser) throws(JSONError) in try EndpointPlan(json: &p) }
             case "ports": ports = try parser.array { (p: inout JSONParser) throws(JSONError) in try PortPlan(json: &p) }
+            case "portsPassInput": portsPassInput = try parser.bool()
             case "resolver": resolver = try ResolverPlan(json: &parser)
             default: try parser.skip()
             }

@@ -7,6 +7,8 @@ public struct NetworkPlan: Sendable, Hashable {
     /// In the order of `eth0`, `eth1`, …; the first with a gateway gets the default route.
     public var endpoints: [EndpointPlan] = []
     public var ports: [PortPlan] = []
+    /// Ports are sockets of the host that a process serves, so that its firewall has a say (`[network] respect_input_firewall`).
+    public var portsPassInput = false
     /// Nil: nobody answers at 127.0.0.11.
     public var resolver: ResolverPlan?
 

@@ -15,6 +15,8 @@ final class ContainerConnections {
     private var resolver: Resolver?
     private let hostSockets: HostSockets?
     private let onActivity: () -> Void
+    /// Somebody has changed rules of the host's firewall.
+    var onRulesetChange: () -> Void = {}
     private var namespace: SharedFD?
     /// By the network's directory of names.
     private var registrations: [String: NameRegistration] = [:]
@@ -59,6 +61,7 @@ final class ContainerConnections {
                 watch = try? loop.add(file.fd, .readable) { [unowned self] _ in
                     // What cannot be repaired now is told by nobody; the next change of the rules is another try.
                     if network.rulesetChanged() { try? network.repair() }
+                    onRulesetChange()
                 }
             }
         } catch {

@@ -99,15 +99,18 @@ private func makeSupervisor(_ arguments: SuperviseArguments, _ signals: SharedFD
     return supervisor
 }
 
-/// The networks of an ordinary user are in namespaces of that user; a container that has one is made from within.
+/// The networks of an ordinary user are in namespaces of that user; a container that has one is made from within. Ports that are served
+/// by a process are bound here.
 private func enterUserNetwork(
     _ config: SupervisionConfig, run: String
 ) throws(ControlError) -> (network: UserNetwork?, ports: UserPorts?) {
-    guard let plan = config.network, !plan.endpoints.isEmpty, geteuid() != 0 else { return (nil, nil) }
+    guard let plan = config.network, !plan.endpoints.isEmpty else { return (nil, nil) }
     do throws(LaunchFailure) {
+        if geteuid() == 0, !plan.portsPassInput { return (nil, nil) }
         // Ports are the host's: from in there it cannot be reached any more.
         let ports = UserPorts()
         ports.apply(try ports.prepareHere(plan.ports))
+        if geteuid() == 0 { return (nil, ports) }
         return (try UserNetwork.enter(run: run), ports)
     } catch {
         throw ControlError(.startFailed, "connect", config.name, cause: error.text, exitCode: error.exitCode)

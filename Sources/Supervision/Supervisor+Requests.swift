@@ -155,6 +155,7 @@ extension Supervisor {
             do throws(NetworkError) { try connections?.refresh() } catch { throw refusal(error.description) }
             return
         }
+        try servePorts(of: plan)
         let adapted = try ask { () throws(LaunchFailure) in try adapt(plan ?? NetworkPlan()) }
         // Bound first: a port that somebody has changes nothing.
         let ports = try ask { () throws(LaunchFailure) in try preparePorts(plan) }
@@ -173,8 +174,20 @@ extension Supervisor {
         config.network = plan
     }
 
+    /// Whether root's ports are served by a process or led by the firewall is settled by the first ones.
+    private func servePorts(of plan: NetworkPlan?) throws(ControlError) {
+        guard userNetwork == nil, let plan, !plan.ports.isEmpty, plan.ports != config.network?.ports,
+            plan.portsPassInput != (userPorts != nil)
+        else { return }
+        guard plan.portsPassInput, config.network?.ports.isEmpty ?? true else {
+            throw refusal("[network] respect_input_firewall has changed since the container was started: start it again to change ports")
+        }
+        userPorts = UserPorts()
+    }
+
     private func preparePorts(_ plan: NetworkPlan?) throws(LaunchFailure) -> UserPorts.Change? {
-        guard let userPorts, let sockets = userNetwork?.hostSockets else { return nil }
+        guard let userPorts else { return nil }
+        guard let sockets = userNetwork?.hostSockets else { return try userPorts.prepareHere(plan?.ports ?? []) }
         return try userPorts.prepare(
             plan?.ports ?? [],
             makeSocket: { kind, isIPv6 throws(SystemError) in

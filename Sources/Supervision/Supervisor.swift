@@ -2,6 +2,7 @@ import CLinux
 import Control
 import Glibc
 import Linux
+import Networks
 
 /// The parent of one container: holds its lock, stdio, log and clients, and decides what happens when it ends.
 ///
@@ -171,10 +172,12 @@ package final class Supervisor {
         reap()
     }
 
-    /// Leads an ordinary user's published ports to the container. One process for all of them, from the first run to the last.
+    /// Leads published ports that are no elements of the firewall's to the container. One process for all of them, from the first run to
+    /// the last.
     func forwardPorts() {
-        guard let userNetwork, let userPorts, userPorts.forwarder == 0, !userPorts.isEmpty else { return }
-        do throws(SystemError) { try userPorts.forward(keepsSource: userNetwork.keepsSources) } catch { complain(error.description) }
+        guard let userPorts, userPorts.forwarder == 0, !userPorts.isEmpty else { return }
+        let keepsSource = userNetwork?.keepsSources ?? ((try? TransparentReplies.ensure()) != nil)
+        do throws(SystemError) { try userPorts.forward(keepsSource: keepsSource) } catch { complain(error.description) }
     }
 
     /// Takes up the pid, the terminal and what observers need to know.
@@ -197,7 +200,12 @@ package final class Supervisor {
     /// A plan as this supervisor can carry it out.
     func adapt(_ plan: NetworkPlan) throws(LaunchFailure) -> NetworkPlan {
         if let userNetwork { return userNetwork.adapt(plan) }
-        if plan.endpoints.isEmpty || geteuid() == 0 { return plan }
+        if plan.endpoints.isEmpty || geteuid() == 0 {
+            var plan = plan
+            // The forwarder's.
+            if userPorts != nil { plan.ports = [] }
+            return plan
+        }
         throw LaunchFailure("it was started without a network, and has another user namespace than networks have: stop and start it")
     }
 
@@ -210,6 +218,10 @@ package final class Supervisor {
         let made = ContainerConnections(
             plan, id: arguments.id, run: arguments.run, loop: loop, hostSockets: userNetwork?.hostSockets
         ) { [unowned self] in becomeIdleSoon() }
+        made.onRulesetChange = { [unowned self] in
+            // Gone with a flush.
+            if userPorts != nil, userNetwork == nil { try? TransparentReplies.ensure() }
+        }
         try made.open(pid: pid)
         return made
     }

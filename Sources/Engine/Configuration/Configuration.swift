@@ -19,6 +19,9 @@ public struct Configuration: Sendable, Equatable {
     /// `[network] default`: what a container is connected to when nobody says: a network's name, `none` or `host`.
     public var defaultNetwork = "bridge"
 
+    /// `[network] respect_input_firewall`: published ports are services of the host, as its firewall sees them.
+    public var respectsInputFirewall = false
+
     /// `[network] docker_compat`: containers have no names in the default network.
     public var isDockerCompatible = false
 
@@ -42,7 +45,7 @@ public struct Configuration: Sendable, Equatable {
         return configuration
     }
 
-    private static let known = ["store": "layer_format, max_size", "network": "default, docker_compat, pools"]
+    private static let known = ["store": "layer_format, max_size", "network": "default, docker_compat, pools, respect_input_firewall"]
 
     private static var paths: [String] {
         var paths = ["/etc/berth/berth.conf"]
@@ -93,9 +96,9 @@ public struct Configuration: Sendable, Equatable {
                     throw refuse("default: \"\(value)\" is no network's name; write bridge, none, host or the name of a network")
                 }
                 defaultNetwork = value
-            case ("network", "docker_compat"):
-                guard value == "true" || value == "false" else { throw refuse("docker_compat is true or false, not \"\(value)\"") }
-                isDockerCompatible = value == "true"
+            case ("network", "docker_compat"), ("network", "respect_input_firewall"):
+                guard value == "true" || value == "false" else { throw refuse("\(name) is true or false, not \"\(value)\"") }
+                if name == "docker_compat" { isDockerCompatible = value == "true" } else { respectsInputFirewall = value == "true" }
             case ("network", "pools"):
                 do throws(EngineError) { pools = try AddressPools(value) } catch { throw refuse("pools: \(error.description)") }
             default:

@@ -194,6 +194,7 @@ extension Engine {
     func completed(_ planner: NetworkPlanner?) throws(EngineError) -> NetworkPlanner? {
         guard var planner else { return nil }
         planner.resolver = HostResolver.read()
+        if !planner.ports.isEmpty, !host.isRootless { planner.portsPassInput = try Configuration.load().respectsInputFirewall }
         planner.links = try linkedNames(planner.endpoints)
         return planner
     }

@@ -18,6 +18,8 @@ struct NetworkPlanner {
     /// By position.
     var endpoints: [Endpoint]
     var ports: [PortRecord] = []
+    /// Of root's: a user's ports are like that anyway.
+    var portsPassInput = false
     var resolver = HostResolver()
     /// Directory of the networks' names: `RUN/networks`.
     var directory = ""
@@ -79,6 +81,7 @@ struct NetworkPlanner {
             plan.endpoints.append(made)
         }
         plan.ports = ports.compactMap(port)
+        plan.portsPassInput = portsPassInput && !plan.ports.isEmpty
         if isResolved { plan.resolver = resolverPlan() }
         return plan
     }

@@ -11,6 +11,9 @@ enum Expression {
     /// Changes a field of the packet, and with it the checksum at an offset of the transport's header (Linux 4.5).
     case rewrite(Base, offset: UInt32, length: UInt32, Register, checksum: UInt32)
     case value(Register, [UInt8])
+    /// Whether the packet is for a socket that speaks with another's address (`socket transparent`): one byte. Linux 4.18.
+    case transparentSocket(Register)
+    case setMark(Register)
     /// A field of the tracked connection.
     case conntrack(Conntrack, Register)
     /// What kind of address the packet is for (`fib daddr type`).
@@ -40,7 +43,8 @@ enum Expression {
 
     private var name: String {
         switch self {
-        case .meta: "meta"
+        case .meta, .setMark: "meta"
+        case .transparentSocket: "socket"
         case .payload, .rewrite: "payload"
         case .conntrack: "ct"
         case .destinationType: "fib"
@@ -81,6 +85,12 @@ enum Expression {
         case .value(let register, let value):
             data.attribute(1, bigEndian: register.rawValue)
             data.nested(2) { $0.attribute(1 /* NFTA_DATA_VALUE */, value) }
+        case .transparentSocket(let register):
+            data.attribute(1, bigEndian: 0 /* NFT_SOCKET_TRANSPARENT */)
+            data.attribute(2, bigEndian: register.rawValue)
+        case .setMark(let register):
+            data.attribute(2, bigEndian: 3 /* NFT_META_MARK */)
+            data.attribute(3, bigEndian: register.rawValue)
         case .conntrack(let key, let register):
             data.attribute(2, bigEndian: key.rawValue)
             data.attribute(1, bigEndian: register.rawValue)

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Linux
+import Networks
 
 /// A process that only is in the namespaces of a user's networks: /proc shows them by it to programs that take paths.
 ///
@@ -86,7 +87,7 @@ struct NamespaceAnchor: ~Copyable {
             failure = error.errno.rawValue
         }
         // A kernel without nft_socket: containers see the bridge's address instead of their clients'.
-        if isNew, failure == 0, (try? TransparentReplies.enable()) == nil { failure = -1 }
+        if isNew, failure == 0, (try? TransparentReplies.ensure()) == nil { failure = -1 }
         if let done { _ = withUnsafeBytes(of: failure) { cl_write(done.raw, $0.baseAddress, 4) } }
         while true { pause() }
     }

@@ -212,15 +212,30 @@ final class PortForwarder {
 
     /// A socket connected to the container, with the client's own address where that can be.
     ///
-    /// A client at an address that means something only on its own host (127.0.0.1) is seen as the network's gateway.
+    /// A client at an address that means something only on its own host (127.0.0.1) is seen as the network's gateway. So is a container of
+    /// the same network: it would get answers past us.
     func connect(_ kind: Int32, as client: InternetEndpoint, to target: InternetEndpoint) -> OwnedFD? {
-        let isKept = keepsSource && client.isIPv6 == target.isIPv6 && !client.belongsToItsHost
+        let isKept = keepsSource && client.isIPv6 == target.isIPv6 && !client.belongsToItsHost && !isNeighbour(client, of: target)
         if isKept, let socket = connect(kind, client, target) { return socket }
         if isKept {
             // Another connection has this port of the client's in here: its address is what matters.
             if let socket = connect(kind, client.withoutPort, target) { return socket }
         }
         return connect(kind, nil, target)
+    }
+
+    /// Whether the way to both is the same.
+    private func isNeighbour(_ client: InternetEndpoint, of target: InternetEndpoint) -> Bool {
+        guard let way = ownAddress(towards: target) else { return false }
+        return ownAddress(towards: client) == way
+    }
+
+    /// Nothing is sent.
+    private func ownAddress(towards other: InternetEndpoint) -> IPAddress? {
+        guard let socket = try? makeInternetSocket(.datagram, isIPv6: other.isIPv6), (try? socket.fd.connect(to: other)) != nil else {
+            return nil
+        }
+        return try? socket.fd.localEndpoint().address
     }
 
     private func connect(_ kind: Int32, _ client: InternetEndpoint?, _ target: InternetEndpoint) -> OwnedFD? {

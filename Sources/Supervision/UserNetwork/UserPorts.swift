@@ -94,7 +94,12 @@ final class UserPorts {
             guard let host = IPAddress(plan.hostAddress), let target = IPAddress(plan.target) else {
                 throw LaunchFailure("publish port: \"\(plan.hostAddress)\" or \"\(plan.target)\" is no address")
             }
-            if plan.transport == .sctp { throw LaunchFailure("ports of sctp can be published by root only") }
+            if plan.transport == .sctp {
+                throw LaunchFailure(
+                    geteuid() == 0
+                        ? "ports of sctp cannot be published with [network] respect_input_firewall"
+                        : "ports of sctp can be published by root only")
+            }
             for offset in 0..<plan.count {
                 let key = Key(transport: plan.transport, address: host, port: plan.hostPort &+ offset)
                 if targets.updateValue(InternetEndpoint(target, port: plan.containerPort &+ offset), forKey: key) == nil {
