@@ -20,8 +20,15 @@ extension Engine {
         }
         var definition = view.definition
         var gone: [PortBinding] = []
-        for text in removed { gone += try take(text, from: &definition.ports, view.name) }
-        definition.ports += added.filter { !definition.ports.contains($0) }
+        do throws(EngineError) {
+            for text in removed { gone += try take(text, from: &definition.ports, view.name) }
+        } catch {
+            carryOutAgain(view)
+            throw error
+        }
+        // Those that are there have their rows; that they are open is seen to below.
+        let added = added.filter { !definition.ports.contains($0) }
+        definition.ports += added
         for binding in added where !definition.exposed.contains(where: { $0.contains(binding.ports) }) {
             definition.exposed.append(binding.ports)
         }

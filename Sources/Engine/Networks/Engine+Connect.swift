@@ -25,6 +25,7 @@ extension Engine {
             record = try store.connect(container: view.id, request, durability: view.definition.autoRemove ? .volatile : .durable)
         } catch {
             if error.code == .nameInUse {
+                carryOutAgain(view)
                 throw EngineError(
                     .conflict, sentence: "endpoint with name \(view.name) already exists in network \(network.name)")
             }
@@ -60,6 +61,7 @@ extension Engine {
         }
         guard let position else {
             guard let found else { throw .noSuchNetwork(network) }
+            carryOutAgain(view)
             throw EngineError(
                 .conflict, sentence: "container \(view.id) is not connected to network \(found.name)")
         }
@@ -80,6 +82,9 @@ extension Engine {
         try reloadNetworks(of: view)
         return view.id
     }
+
+    /// A command that was killed may have changed the row only: the container gets what the row says, whoever asks for it again.
+    func carryOutAgain(_ view: ContainerView) { try? reloadNetworks(of: view) }
 
     private func storedOrNil(_ network: String) throws(EngineError) -> NetworkDefinition? {
         do throws(EngineError) { return try self.network(network) } catch {

@@ -167,7 +167,8 @@ package final class NetworkHolder {
         let connection = SharedFD(owning: number)
         guard let peer = try? connection.fd.peerCredentials(), peer.uid == geteuid() else { return }
         let descriptors = [userNamespace.fd, networkNamespace.fd, record.fd]
-        guard (try? connection.fd.send([keepsSources ? 1 : 2], descriptors: descriptors, flags: 0x40)) != nil else { return }
+        let greeting = [keepsSources ? 1 : 2] + UserNetwork.hostIdentity()
+        guard (try? connection.fd.send(greeting, descriptors: descriptors, flags: 0x40)) != nil else { return }
         connections.append(connection)
     }
 

@@ -29,6 +29,11 @@ package struct UserNetwork {
     package static func enter(run: String) throws(LaunchFailure) -> UserNetwork {
         let files = NetworkHolderFiles(run: run)
         let joined = try join(files)
+        if joined.hostIdentity != hostIdentity() {
+            throw LaunchFailure(
+                "containers with networks of this user run in another network namespace of the host: stop them first, "
+                    + "or choose another run directory with --runroot")
+        }
         let hostAddresses = findHostAddresses()
         do throws(SystemError) {
             try check(cl_setns(joined.descriptors[0].raw, 0x1000_0000 /* CLONE_NEWUSER */), "enter user namespace of networks")
@@ -76,6 +81,13 @@ package struct UserNetwork {
         let connection: SharedFD
         let descriptors: [SharedFD]
         let keepsSources: Bool
+        let hostIdentity: [UInt8]
+    }
+
+    /// The network namespace that is the host for this process, as 16 bytes: a device and an inode.
+    static func hostIdentity() -> [UInt8] {
+        guard let namespace = try? currentNetworkNamespace(), let info = try? namespace.fd.status() else { return [] }
+        return [UInt64(info.st_dev), UInt64(info.st_ino)].flatMap { number in withUnsafeBytes(of: number) { Array($0) } }
     }
 
     private static func join(_ files: NetworkHolderFiles) throws(LaunchFailure) -> Joined {
@@ -109,8 +121,10 @@ package struct UserNetwork {
             if error.errno == .noEntry || error.errno == .connectionRefused { return nil }
             throw error
         }
-        guard let answer = try? connection.fd.receive(limit: 16), answer.descriptors.count == 3 else { return nil }
-        return Joined(connection: connection, descriptors: answer.descriptors, keepsSources: answer.bytes.first == 1)
+        guard let answer = try? connection.fd.receive(limit: 64), answer.descriptors.count == 3 else { return nil }
+        return Joined(
+            connection: connection, descriptors: answer.descriptors, keepsSources: answer.bytes.first == 1,
+            hostIdentity: Array(answer.bytes.dropFirst()))
     }
 
     /// Starts the process that holds the namespaces, in the namespaces of the host.

@@ -81,8 +81,9 @@ class Shot:
 
 
 class Injector:
-    def __init__(self, engine):
-        self.engine, self.tool = engine, tool()
+    def __init__(self, engine, prefix=()):
+        """`prefix` is what brings root to where the command runs."""
+        self.engine, self.tool, self.prefix = engine, tool(), list(map(str, prefix))
         self.reports = 0
 
     def popen(self, role, nth, action, calls, report, args, **keywords):
@@ -90,7 +91,7 @@ class Injector:
         numbers = ",".join(CALLS[name] for name in calls)
         what = action if action in ("kill", "stop") else str(getattr(errno, action))
         command = [
-            str(self.tool), role, str(nth), what, numbers, str(report), str(engine.who.uid), str(engine.who.gid), "--", str(engine.program),
+            *self.prefix, str(self.tool), role, str(nth), what, numbers, str(report), str(engine.who.uid), str(engine.who.gid), "--", str(engine.program),
             *map(str, args),
         ]  # fmt: skip
         keywords.setdefault("stdin", subprocess.DEVNULL)

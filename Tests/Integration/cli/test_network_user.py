@@ -30,6 +30,8 @@ def world():
 @pytest.fixture
 def net(world, user_berth):
     """The engine of the ordinary user with a network of both families; it is gone afterwards, and nothing is left."""
+    # What an earlier test's host has left would be found.
+    wait_gone(user_berth)
     name = "n" + secrets.token_hex(3)
     world.ok(user_berth, "network", "create", "--subnet", "10.89.1.0/24", "--subnet", "fd89:1::/64", "--ipv6", name)
     user_berth.net = name
@@ -228,6 +230,16 @@ def test_a_host_without_a_way_out_still_connects_containers(user_berth):
         world.ok(user_berth, "network", "rm", "alone")
     finally:
         world.close()
+
+
+def test_another_network_namespace_is_told(world, net):
+    """Its containers would have the way out and the name servers of the first, and their ports here."""
+    up(world, net, "--name", "one")
+    other = World()
+    try:
+        other.call(net, "run", "--rm", "--network", net.net, "test", "true").fails(125, r"run in another network namespace of the host: stop them first")
+    finally:
+        other.close()
 
 
 @pytest.mark.parametrize("server", [ADDRESS, "127.0.0.1", "::1", OUTSIDE])

@@ -26,6 +26,7 @@ def world():
 @pytest.fixture
 def net(world, user_berth):
     """The engine of the ordinary user, and a network of both families."""
+    wait_gone(user_berth)
     name = "n" + secrets.token_hex(3)
     world.ok(user_berth, "network", "create", "--subnet", "10.89.1.0/24", "--subnet", "fd89:1::/64", "--ipv6", name)
     user_berth.net = name
