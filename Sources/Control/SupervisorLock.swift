@@ -26,6 +26,26 @@ public struct SupervisorLock: ~Copyable {
         throw ControlError(.alreadyRunning, "lock", "container", cause: "a supervisor holds it")
     }
 
+    /// Takes over the lock from a process that holds it: both have it then, and nobody can come between.
+    ///
+    /// - Parameter file: as ``descriptor``, from another process.
+    /// - Throws: `.alreadyRunning` when that is not the lock of this directory.
+    public static func adopt(_ file: SharedFD, in directory: FD) throws(ControlError) -> SupervisorLock {
+        do throws(SystemError) {
+            let (given, expected) = (try file.fd.status(), try directory.status(of: ContainerFiles.lock))
+            // A lock belongs to the open description: to take it again is no change.
+            if given.st_ino == expected.st_ino, given.st_dev == expected.st_dev, try file.fd.tryLock(.exclusive) {
+                return SupervisorLock(try file.fd.duplicate())
+            }
+        } catch {
+            throw ControlError(error, "lock", "container")
+        }
+        throw ControlError(.alreadyRunning, "lock", "container", cause: "a supervisor holds it")
+    }
+
+    /// For ``adopt(_:in:)`` by another process; as long as this is not released.
+    public var descriptor: FD { file.fd }
+
     /// Lets go of the lock, as the end of the process does.
     public consuming func release() {}
 

@@ -228,8 +228,11 @@ struct PlanDifference {
         let names = Set(new.endpoints.map(\.hostInterface))
         let after = Set(new.endpoints.map(device))
         addedEndpoints = new.endpoints.filter { !before.contains(device($0)) }
-        removedEndpoints = old.endpoints.filter { !names.contains($0.hostInterface) }
-        replacedEndpoints = old.endpoints.filter { names.contains($0.hostInterface) && !after.contains(device($0)) }
+        // One whose device inside is another's now has to go before that can be made.
+        let interfaces = Set(addedEndpoints.map(\.interface))
+        let isReplaced = { (endpoint: EndpointPlan) in names.contains(endpoint.hostInterface) || interfaces.contains(endpoint.interface) }
+        removedEndpoints = old.endpoints.filter { !isReplaced($0) }
+        replacedEndpoints = old.endpoints.filter { isReplaced($0) && !after.contains(device($0)) }
         changedRates = new.endpoints.compactMap { next in
             old.endpoints.first { device($0) == device(next) && $0.rate != next.rate }.map { ($0, next) }
         }

@@ -63,6 +63,7 @@ public final class HostNetwork {
         if bridge.mtu == 0, let tunnel = plan.tunnel, let peers { bridge.mtu = try tunnelMTU(tunnel, peers) }
         // The firewall comes first: a bridge that is up is guarded.
         try firewall.writeRuleset()
+        try removeAbandoned(overlapping: elements)
         try write(elements)
         try forward(bridge)
         var link = try route.link(bridge.device)
@@ -130,6 +131,25 @@ public final class HostNetwork {
         var local = RouteBatch()
         local.addLocalRoute(to: loopback, index: link.index, device: bridge.device)
         try? route.send(local)
+    }
+
+    /// Networks that exist do not overlap. One that was removed by who could not take its bridge away (an ordinary user's, while others of
+    /// their containers run) is in the way of its successor. Another engine's, which has containers, is left alone.
+    private func removeAbandoned(overlapping elements: BridgeElements) throws(SystemError) {
+        var owners: Set<String> = []
+        for set in [Ruleset.subnets4, Ruleset.subnets6] {
+            owners.formUnion(try firewall.owners(in: set, overlapping: elements.elements[set] ?? []).filter { !elements.isOurs($0) })
+        }
+        for owner in owners where !owner.isEmpty {
+            for element in try firewall.elements(of: Ruleset.bridges, where: { $0.hasPrefix(owner) }) {
+                let device = String(decoding: element.key.prefix { $0 != 0 }, as: UTF8.self)
+                let link = try route.link(device)
+                // Without a port that is up it has no carrier.
+                if let link, link.kind == "bridge", link.isReady { return }
+                if link?.kind == "bridge" { try removeLink(device) }
+            }
+            try firewall.remove(from: BridgeElements.sets) { $0.hasPrefix(owner) }
+        }
     }
 
     private func write(_ elements: BridgeElements) throws(SystemError) {

@@ -15,11 +15,13 @@ public func superviseMain(arguments: [String]) -> Int32 {
         let parsed = try SuperviseArguments.parse(arguments)
         let signals = try step(parsed.id) { () throws(SystemError) in SharedFD(try becomeSupervisor()) }
         // Whoever launched us writes the container's files meanwhile. Nothing exists yet that would have to be undone.
+        var lock: SharedFD?
         if let starter {
             if !hasMessage(starter) { Container.rehearse() }
-            if try !isWanted(starter) { return 0 }
+            guard let wanted = try waitUntilWanted(starter) else { return 0 }
+            lock = wanted.descriptors.first
         }
-        let supervisor = try makeSupervisor(parsed, signals)
+        let supervisor = try makeSupervisor(parsed, signals, lock: lock)
         leaveStandardError()
         supervisor.run(starter: starter)
         return 0
@@ -60,23 +62,25 @@ private func hasMessage(_ socket: SharedFD) -> Bool {
 
 /// Waits for the starter's `.create`.
 ///
-/// - Returns: false when the starter has gone or has thought better of it.
-private func isWanted(_ starter: SharedFD) throws(ControlError) -> Bool {
+/// - Returns: it, with the container's lock; nil when the starter has gone or has thought better of it.
+private func waitUntilWanted(_ starter: SharedFD) throws(ControlError) -> Message? {
     let message: Message
-    do throws(SystemError) { message = try starter.fd.receive(limit: 4096) } catch { return false }
-    if message.bytes.isEmpty { return false }
+    do throws(SystemError) { message = try starter.fd.receive(limit: 4096) } catch { return nil }
+    if message.bytes.isEmpty { return nil }
     guard try ControlRequest(ControlFrame.decode(message.bytes)) == .create else {
         throw ControlError(.protocol, "read message", cause: "the first message is not to create the container")
     }
-    return true
+    return message
 }
 
-private func makeSupervisor(_ arguments: SuperviseArguments, _ signals: SharedFD) throws(ControlError) -> Supervisor {
+private func makeSupervisor(
+    _ arguments: SuperviseArguments, _ signals: SharedFD, lock given: SharedFD?
+) throws(ControlError) -> Supervisor {
     let id = arguments.id
     let directory = try step(id) { () throws(SystemError) in
         SharedFD(try FD.cwd.open(arguments.store, [.readOnly, .directory]))
     }
-    let lock = try acquireLock(directory.fd, arguments)
+    let lock = try acquireLock(directory.fd, arguments, given)
     let config = try SupervisionConfig.load(from: directory.fd)
     let (network, ports) = try enterUserNetwork(config, run: arguments.run)
     let launcher: any ContainerLauncher =
@@ -88,7 +92,6 @@ private func makeSupervisor(_ arguments: SuperviseArguments, _ signals: SharedFD
         supervisor = try Supervisor(arguments, config, directory: directory, lock: lock, launcher: launcher)
         supervisor.userNetwork = network
         supervisor.userPorts = ports
-        supervisor.configStamp = supervisor.stamp()
     } catch {
         throw ControlError(error, "supervise", id)
     }
@@ -121,8 +124,9 @@ private func step<T>(_ id: String, _ body: () throws(SystemError) -> T) throws(C
     do throws(SystemError) { return try body() } catch { throw ControlError(error, "supervise", id) }
 }
 
-/// Takes the container's lock. A supervisor that only serves slow readers of a run that has ended is asked to go.
-private func acquireLock(_ directory: FD, _ arguments: SuperviseArguments) throws(ControlError) -> SupervisorLock {
+/// Takes the container's lock: over from who launched us, or by itself. A supervisor that only serves slow readers of a run that has ended is asked to go.
+private func acquireLock(_ directory: FD, _ arguments: SuperviseArguments, _ given: SharedFD?) throws(ControlError) -> SupervisorLock {
+    if let given { return try SupervisorLock.adopt(given, in: directory) }
     do throws(ControlError) {
         return try SupervisorLock.acquire(in: directory)
     } catch {

@@ -94,6 +94,8 @@ package final class Supervisor {
         output.onActivity = { [unowned self] in becomeIdleSoon() }
         error.onActivity = { [unowned self] in becomeIdleSoon() }
         output.onTerminalHangUp = { [unowned self] in loop.set(.terminal, in: 200_000_000) }
+        // Nobody has changed the file since it was read: commands wait for our socket before.
+        configStamp = stamp()
     }
 
     /// Creates the container and serves until there is nothing left to supervise.
@@ -206,7 +208,8 @@ package final class Supervisor {
             if userPorts != nil { plan.ports = [] }
             return plan
         }
-        throw LaunchFailure("it was started without a network, and has another user namespace than networks have: stop and start it")
+        throw LaunchFailure(
+            "it was started without a network, and has another user namespace than networks have: stop it, connect it, and start it")
     }
 
     private func connect(_ pid: Int32) throws(LaunchFailure) {

@@ -17,13 +17,16 @@ extension Engine {
     /// - Returns: the definition with its id.
     /// - Throws: exit code 125, with Docker's sentences for a name in use and a missing image.
     public func create(_ request: ContainerRequest) throws(EngineError) -> ContainerDefinition {
-        try create(request, id: ContainerNames.identifier(), starting: false)
+        try create(request, id: ContainerNames.identifier(), starting: false) { _, _ in }
     }
 
     /// - Parameters:
     ///   - id: what it will be called.
     ///   - starting: it is started at once, so containers whose namespaces it joins must run.
-    func create(_ request: ContainerRequest, id: String, starting: Bool) throws(EngineError) -> ContainerDefinition {
+    ///   - whenMade: called with the container's lock, which is held until then.
+    func create(
+        _ request: ContainerRequest, id: String, starting: Bool, whenMade: (ContainerDefinition, FD) throws(EngineError) -> Void
+    ) throws(EngineError) -> ContainerDefinition {
         let store = try self.store()
         let image = try image(for: request)
         if !request.definition.name.isEmpty { try ContainerNames.check(request.definition.name) }
@@ -70,6 +73,7 @@ extension Engine {
             forget(definition)
             throw error
         }
+        try whenMade(definition, lock.descriptor)
         lock.release()
         return definition
     }

@@ -132,7 +132,12 @@ extension Engine {
             let plan = try? currentPlanner(view.definition)?.plan()
         else { return }
         if !host.isRootless { kernelNetworks.forget(plan, view.id) }
-        for directory in plan.resolver?.directories ?? [] { _ = NameRegistration.sweep(directory: directory) }
+        // All of them: a network it was disconnected from may have its names still, when that was not carried out any more.
+        let path = roots.run + "/networks"
+        guard let networks = try? FD.cwd.open(path, [.readOnly, .directory, .noFollow]) else { return }
+        for (name, _) in (try? directoryEntries(networks.fd)) ?? [] where name.utf8.count == 64 {
+            _ = NameRegistration.sweep(directory: path + "/" + name)
+        }
     }
 
     private func removeRow(_ store: Store, _ view: ContainerView, _ volumes: Bool) throws(EngineError) {

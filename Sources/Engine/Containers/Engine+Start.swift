@@ -17,12 +17,13 @@ extension Engine {
         let id = ContainerNames.identifier()
         // Its program is loaded by the other processor while this one asks the database.
         let connection = try launch(id)
-        let definition = try create(request, id: id, starting: true)
-        do throws(EngineError) {
-            try controlled { () throws(ControlError) in try connection.create() }
-        } catch {
-            if definition.autoRemove { forget(definition) }
-            throw error
+        let definition = try create(request, id: id, starting: true) { (definition, lock) throws(EngineError) in
+            do throws(EngineError) {
+                try controlled { () throws(ControlError) in try connection.create(lock: lock) }
+            } catch {
+                if definition.autoRemove { forget(definition) }
+                throw error
+            }
         }
         return StartingContainer(definition: definition, connection: connection)
     }
@@ -68,15 +69,18 @@ extension Engine {
         }
         // The name may have gone to another container meanwhile.
         if supervisor?.id != view.id { supervisor = try launch(view.id) }
-        guard let connection = supervisor, try prepareFiles(view) else { return .busy }
-        try controlled { () throws(ControlError) in try connection.create() }
+        guard let connection = supervisor, let lock = try prepareFiles(view) else { return .busy }
+        let descriptor = lock.descriptor
+        try controlled { () throws(ControlError) in try connection.create(lock: descriptor) }
+        // The supervisor has it now.
+        lock.release()
         return .started(StartingContainer(definition: view.definition, connection: connection))
     }
 
     /// Writes what the supervisor reads, under the container's lock: neither another start nor a removal comes between.
     ///
-    /// - Returns: false when another command holds the lock.
-    private func prepareFiles(_ view: ContainerView) throws(EngineError) -> Bool {
+    /// - Returns: the lock; nil when another command holds it.
+    private func prepareFiles(_ view: ContainerView) throws(EngineError) -> SupervisorLock? {
         let definition = view.definition
         let store = try self.store()
         // After power loss the row may be all there is.
@@ -84,7 +88,7 @@ extension Engine {
         let directory = try during("open directory of container", view.id) { () throws(SystemError) in
             try FD.cwd.open(path, [.readOnly, .directory, .noFollow])
         }
-        guard let lock = try acquireLock(directory.fd, view.id) else { return false }
+        guard let lock = try acquireLock(directory.fd, view.id) else { return nil }
         do throws(EngineError) {
             _ = try self.definition(of: view.id)
         } catch {
@@ -100,9 +104,8 @@ extension Engine {
             plan.network = try completed(try planner(definition, connections, try networks(of: definition, store)))
         }
         try materialize(definition, plan.withLayers(layers))
-        // Held up to here, on purpose; a failure above lets go of it too.
-        lock.release()
-        return true
+        // A failure above lets go of it.
+        return lock
     }
 
     /// Runs `berth-runtime supervise`, which waits until the container's files are written; from a read-only view of its

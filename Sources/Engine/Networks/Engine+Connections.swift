@@ -242,6 +242,15 @@ extension Engine {
     /// Leases a container's ports for a start, and connects it again where a network was removed and made anew meanwhile.
     func connectForStart(_ definition: ContainerDefinition) throws(EngineError) -> Connections? {
         guard definition.isConnectable else { return nil }
+        // A network may be removed between a look and the transaction; from then on the container's lock keeps it.
+        for _ in 0..<8 {
+            let connections = try claimForStart(definition)
+            if connections.endpoints.allSatisfy({ $0.networkID != nil }) { return connections }
+        }
+        throw EngineError(.conflict, sentence: "networks of container \(definition.name) are being removed by another command")
+    }
+
+    private func claimForStart(_ definition: ContainerDefinition) throws(EngineError) -> Connections {
         let store = try self.store()
         var connections = try stored { () throws(StoreError) in try store.connections(ofContainer: definition.id) }
         var request = ConnectionRequest()
@@ -265,7 +274,7 @@ extension Engine {
                 Reach(network: network, ipv4: endpoint.ipv4 != .none, ipv6: endpoint.ipv6 != .none, priority: asked.gatewayPriority))
         }
         try addPorts(of: definition, reach, to: &request)
-        if !request.ports.isEmpty || !reconnections.isEmpty || !connections.ports.isEmpty {
+        if !request.ports.isEmpty || !connections.endpoints.isEmpty || !connections.ports.isEmpty {
             connections = try claimed { () throws(StoreError) in
                 try store.claim(
                     container: definition.id, request, reconnections: reconnections,

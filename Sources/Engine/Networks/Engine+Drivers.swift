@@ -51,16 +51,18 @@ extension Engine {
         }
     }
 
-    /// What the kernel has of a network whose row is gone.
-    func removeDevices(of definition: NetworkDefinition) throws(EngineError) {
+    /// What the kernel has of a network alone; nil where there is nothing to take away with it.
+    func ownDevices(of definition: NetworkDefinition) throws(EngineError) -> BridgePlan? {
+        // A user's bridges are in the namespace of their containers, and go with the last of those, or when they are in the way.
+        if host.isRootless { return nil }
         let device = try device(of: definition)
         if !definition.isBridge {
             // A device under several networks stays until the last of them goes.
-            for other in try networks() where other.isConnectable && !other.isBridge {
-                if try self.device(of: other) == device { return }
+            for other in try networks() where other.id != definition.id && other.isConnectable && !other.isBridge {
+                if try self.device(of: other) == device { return nil }
             }
         }
-        kernelNetworks.remove(definition.bridgePlan(device: device, try DriverOptions(definition)))
+        return definition.bridgePlan(device: device, try DriverOptions(definition))
     }
 
     /// Several networks may lie on one device, but not with mode passthru.

@@ -240,8 +240,11 @@ extension Engine {
         let store = try self.store()
         // Containers of --rm that have ended and were not cleared away are nobody.
         if onlyUnused { _ = try containers() }
+        let devices = try ownDevices(of: definition)
         do throws(StoreError) {
-            try store.removeNetwork(id: definition.id, onlyUnused: onlyUnused) { self.hasSupervisor($0) }
+            try store.removeNetwork(id: definition.id, onlyUnused: onlyUnused, isRunning: hasSupervisor) {
+                if let devices { kernelNetworks.remove(devices) }
+            }
         } catch {
             switch error.code {
             case .inUse where onlyUnused: return false
@@ -251,8 +254,6 @@ extension Engine {
             default: throw EngineError(error)
             }
         }
-        // A user's bridges are in the namespace of their containers, and go with the last of those.
-        if !host.isRootless { try removeDevices(of: definition) }
         if let directory = try? FD.cwd.open(roots.run + "/networks", [.readOnly, .directory, .noFollow]) {
             try? removeTree(directory.fd, definition.id)
         }

@@ -129,6 +129,15 @@ extension FirewallSocket {
         try remove(removals)
     }
 
+    /// The comments of ranges that have a key in common with one of these.
+    func owners(in set: FirewallSet, overlapping elements: [FirewallElement]) throws(SystemError) -> [String] {
+        let wanted = Self.ranges(elements)
+        if wanted.isEmpty { return [] }
+        return Self.ranges(try self.elements(of: set)).filter { range in
+            wanted.contains { less(range.first.key, $0.end?.key) && less($0.first.key, range.end?.key) }
+        }.map(\.first.comment)
+    }
+
     private func less(_ left: [UInt8], _ right: [UInt8]?) -> Bool {
         guard let right else { return true }
         return left.lexicographicallyPrecedes(right)

@@ -147,9 +147,11 @@ extension Store {
     /// - Parameters:
     ///   - isUnused: only when no container at all is connected.
     ///   - isRunning: whether a container runs or is about to; asked while nobody else writes.
+    ///   - takeAway: what else belongs to it, while nobody else writes; who is killed after that has a network that is made anew when it is
+    ///     needed, and not devices without a network.
     /// - Throws: `.notFound`; `.inUse` with the ids of the containers in `holders`.
     public func removeNetwork(
-        id: String, onlyUnused isUnused: Bool = false, isRunning: (String) -> Bool
+        id: String, onlyUnused isUnused: Bool = false, isRunning: (String) -> Bool, takeAway: () -> Void = {}
     ) throws(StoreError) {
         try database.transaction(.durable, givesRoom: true) { () throws(StoreError) in
             let users = try database.texts(
@@ -163,6 +165,7 @@ extension Store {
             guard try database.run("DELETE FROM networks WHERE id=?", [.text(id)]) == 1 else {
                 throw StoreError(.notFound, "remove network", id, cause: "no such network")
             }
+            takeAway()
         }
     }
 

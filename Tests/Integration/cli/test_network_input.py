@@ -75,13 +75,19 @@ def test_ports_in_use_and_changes(net, settings):  # noqa: F811
     with serve(net.host, "tcp", "0.0.0.0", 9090):
         failed = net.call("run", "--rm", "--network", "web", "-p", "9090:80", net.image, "true", env=settings)
         failed.fails(125, r"failed to bind host port 0.0.0.0:9090/tcp: address already in use \(python3, process \d+\)")
-    failed = net.call("update", "--publish-add", "8443:443", "one", env=settings)
-    failed.fails(1, r"with \[network\] respect_input_firewall published ports change when the container is started again")
-    # One that had none, and one that was started before the option was set.
+    # One that has ports, and one that had none and was started before the option was set.
     net.ok("run", "-d", "--name", "two", "--network", "web", net.image, "sleep", "1000")
+    net.host.run("nft", "-f", "-", stdin=DENY)
+    for name, port in (("one", 8444), ("two", 8445)):
+        net.ok("update", "--publish-add", f"{port}:443", name, env=settings)
+        with serve(in_namespace_of(net.pid(name)), "tcp", "0.0.0.0", 443):
+            assert ask(net.outside, "tcp", HERE, port, 1).startswith("no ")
+            net.host.run("nft", "add", "rule", "inet", "hostfw", "input", "tcp", "dport", str(port), "accept")
+            assert ask(net.outside, "tcp", HERE, port).startswith(OUTSIDE + " ")
+    net.host.run("nft", "delete", "table", "inet", "hostfw")
+    # One whose ports the firewall leads since before.
     net.ok("run", "-d", "--name", "three", "--network", "web", "-p", "9191:80", net.image, "sleep", "1000")
-    for name in ("two", "three"):
-        net.call("update", "--publish-add", "8443:443", name, env=settings).fails(1, "respect_input_firewall")
+    net.call("update", "--publish-add", "8443:443", "three", env=settings).fails(1, "respect_input_firewall has changed since")
     net.call("run", "--rm", "--network", "web", "-p", "9090:80/sctp", net.image, "true", env=settings).fails(125, "ports of sctp cannot be published")
     net.ok("stop", "-t", "0", "one")
     net.ok("update", "--publish-add", "8443:443", "one", env=settings)

@@ -183,6 +183,32 @@ def test_commands_of_the_user_work_from_outside(world, net):
     assert net.directories() == []
 
 
+@pytest.mark.parametrize("flags", [["--subnet", "10.90.0.0/23"], ["--internal", "--subnet", "10.90.0.0/16"]], ids=["", "internal"])
+def test_the_subnet_of_a_removed_network_can_be_used_again(world, net, flags):
+    """Also while another container keeps the namespace in which the removed one's bridge is."""
+    up(world, net, "--name", "keeper")
+    world.ok(net, "network", "create", "--subnet", "10.90.0.0/24", net.net + "a")
+    world.ok(net, "run", "--rm", "--network", net.net + "a", "test", "true")
+    world.ok(net, "network", "rm", net.net + "a")
+    other = net.net + "b"
+    world.ok(net, "network", "create", *flags, other)
+    try:
+        for name, port in (("one", "8090:80"), ("two", "8091:80")):
+            world.ok(net, "run", "-d", "--name", name, "--network", other, "-p", port, "test", "sleep", "1000")
+        world.serve(pid(world, net, "one"), "tcp", "0.0.0.0", 80)
+        networks = json.loads(world.ok(net, "inspect", "one").out)[0]["NetworkSettings"]["Networks"]
+        assert world.ask(pid(world, net, "two"), "tcp", networks[other]["IPAddress"], 80)[2] == "hello"
+        # By the route of N0, which must not lead into the bridge of the removed one.
+        assert "--internal" in flags or world.ask("outside", "tcp", ADDRESS, 8090)[2] == "hello"
+        bridges = subprocess.run(
+            ["nsenter", f"--net=/proc/{net.supervisor(world.ok(net, 'inspect', '-f', '{{.Id}}', 'one').text)}/ns/net", "ip", "-br", "link", "show", "type", "bridge"],
+            capture_output=True, text=True).stdout  # fmt: skip
+        assert len(bridges.splitlines()) == 2, bridges
+    finally:
+        world.ok(net, "rm", "-f", "one", "two")
+        world.ok(net, "network", "rm", other)
+
+
 @pytest.mark.parametrize("mode", ["keep-id", "auto"])
 def test_user_namespace_modes(world, net, mode):
     result = world.call(net, "run", "--rm", "--network", net.net, "--userns", mode, "test", "cat", "/proc/self/uid_map")
