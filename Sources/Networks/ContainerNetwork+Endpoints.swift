@@ -75,7 +75,8 @@ extension ContainerNetwork {
                             device: endpoint.interface, metric: each.metric)
                     }
                 }
-                try route.send(batch)
+                let prepared = batch
+                try Self.patiently(endpoints.contains { !$0.isBridged }) { () throws(SystemError) in try route.send(prepared) }
                 for (endpoint, prefixes) in zip(endpoints, addresses) {
                     try waitUntil { () throws(SystemError) in
                         guard let link = try route.link(endpoint.interface) else { return nil }

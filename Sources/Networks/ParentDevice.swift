@@ -1,4 +1,5 @@
 import Control
+import Glibc
 import Linux
 
 /// Networks that are no bridges: containers' devices lie on one of the host's (macvlan, ipvlan).
@@ -82,8 +83,9 @@ extension ContainerNetwork {
         let link = try host.link(parent, of: endpoint.bridge)
         var batch = RouteBatch()
         batch.addChild(endpoint.interface, of: link.index, parent, mac: mac, namespace: namespace, mtu: endpoint.bridge.mtu)
+        let prepared = batch
         do throws(SystemError) {
-            try host.route.send(batch)
+            try Self.patiently(parent.mode == "passthru") { () throws(SystemError) in try host.route.send(prepared) }
         } catch {
             let device = endpoint.bridge.device
             switch error.errno {
@@ -101,6 +103,19 @@ extension ContainerNetwork {
             default: throw NetworkError(error)
             }
         }
+    }
+
+    /// Tries again while a device has what is asked for that the kernel has still to clear away: that of this container's run before, or
+    /// of one whose supervisor was killed. At most two seconds.
+    static func patiently(_ isWorthIt: Bool, _ body: () throws(SystemError) -> Void) throws(SystemError) {
+        for _ in 0..<100 where isWorthIt {
+            do throws(SystemError) { return try body() } catch {
+                // Of macvlan the hardware address, or the parent as a whole (passthru); of ipvlan the address.
+                if ![.addressInUse, .invalid, .busy].contains(error.errno) { throw error }
+            }
+            usleep(20_000)
+        }
+        try body()
     }
 
     /// Removes a container's device, or its end of the cable on the host; what is gone already is no error.

@@ -93,6 +93,20 @@ struct ParentDeviceTests {
         }
     }
 
+    /// The kernel takes its time to clear a device away, and until then nobody else has its hardware address.
+    @Test(arguments: ["bridge", "passthru"]) func aContainerComesBackAtOnce(mode: String) throws {
+        try onHost { host in
+            let outside = try host.makeOutside()
+            let talk = Conversation(host: host, patience: 2000)
+            for _ in 0..<5 {
+                let one = try TestContainer(host, [lan(3, mode: mode)])
+                let server = try talk.listen(.tcp, one.namespace, "10.9.0.13", 80)
+                #expect(try talk.talk(.tcp, from: outside, to: "10.9.0.13", 80, server: server) == "10.9.0.2")
+                one.network.detach()
+            }
+        }
+    }
+
     @Test func parentsThatCannotServe() throws {
         try onHost { host in
             let outside = try host.makeOutside()

@@ -114,7 +114,12 @@ def test_macvlan_comes_and_goes_while_a_container_runs(net):
             assert not ask(net.outside, "tcp", address, 80).startswith("no ")
         net.ok("network", "disconnect", "lan", "one")
         assert "eth1" not in one.links()
-    net.ok("restart", "-t", "0", "one")
+    net.ok("network", "connect", "lan", "one")
+    for _ in range(3):
+        net.ok("restart", "-t", "0", "one")
+        one, address = in_namespace_of(net.pid("one")), settings(net, "one", "lan")["IPAddress"]
+        with serve(one, "tcp", address, 80):
+            assert not ask(net.outside, "tcp", address, 80).startswith("no ")
 
 
 def test_a_killed_supervisor_leaves_nothing(net):
