@@ -6,7 +6,6 @@ docs/networks-rootless.md says what holds here.
 import json
 import os
 import pathlib
-import secrets
 import shutil
 import signal
 import subprocess
@@ -14,7 +13,7 @@ import threading
 
 import pytest
 from host import wait_for
-from user_networks import ADDRESS, ADDRESS6, OUTSIDE, OUTSIDE6, World, holders, wait_gone
+from user_networks import ADDRESS, ADDRESS6, OUTSIDE, OUTSIDE6, World, dual_stack, holders, wait_gone
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("pasta"), reason="needs root to build a host of its own, and pasta (apt install passt)")  # fmt: skip
@@ -29,16 +28,8 @@ def world():
 
 @pytest.fixture
 def net(world, user_berth):
-    """The engine of the ordinary user with a network of both families; it is gone afterwards, and nothing is left."""
-    # What an earlier test's host has left would be found.
-    wait_gone(user_berth)
-    name = "n" + secrets.token_hex(3)
-    world.ok(user_berth, "network", "create", "--subnet", "10.89.1.0/24", "--subnet", "fd89:1::/64", "--ipv6", name)
-    user_berth.net = name
-    yield user_berth
-    user_berth.clear()
-    wait_gone(user_berth)
-    world.ok(user_berth, "network", "rm", name)
+    with dual_stack(world, user_berth) as engine:
+        yield engine
 
 
 def up(world, engine, *flags, command=("sleep", "1000")):

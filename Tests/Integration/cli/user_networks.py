@@ -1,8 +1,10 @@
 """A host of its own for the networks of an ordinary user: a network namespace with a way out, and a /dev/net/tun that all may open."""
 
+import contextlib
 import json
 import os
 import pathlib
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -179,3 +181,17 @@ def holders(engine):
 
 def wait_gone(engine):
     wait_for(lambda: not any(holders(engine).values()), "nothing to hold networks any more")
+
+
+@contextlib.contextmanager
+def dual_stack(world, engine):
+    """The engine with a network of both families, `engine.net`; it is gone afterwards, and nothing is left."""
+    # What an earlier test's host has left would be found.
+    wait_gone(engine)
+    engine.net = "n" + secrets.token_hex(3)
+    world.ok(engine, "network", "create", "--subnet", "10.89.1.0/24", "--subnet", "fd89:1::/64", "--ipv6", engine.net)
+    name = engine.net
+    yield engine
+    engine.clear()
+    wait_gone(engine)
+    world.ok(engine, "network", "rm", name)
