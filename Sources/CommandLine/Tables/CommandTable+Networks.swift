@@ -72,7 +72,6 @@ extension CommandTable {
     private var networkReload: Command {
         Command(
             "reload", operands: "[CONTAINER...]", summary: "Make networks of running containers anew where something is missing",
-            details: "Bridges and rules that somebody has taken away are made again, and the hosts of vxlan networks are looked up again.",
             arity: .any, completion: [.names(.containers)], flags: NetworkFlags.reload, run: action(.networkReload))
     }
 
