@@ -369,7 +369,7 @@ import Testing
                 print(
                     "\(answered) questions a second, \(each) ns of processor time each; KiB: \(before) before, \(busy) then, \(rested) at rest"
                 )
-                world.expect(rested - before < 64, "\(rested - before) KiB are kept")
+                world.expect(rested - before < 256, "\(rested - before) KiB are kept")
             }
             withExtendedLifetime((web, others)) {}
         }
