@@ -3,6 +3,7 @@
 docs/networks-rootless.md says what holds here.
 """
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -76,6 +77,22 @@ def test_a_published_port_shows_who_asks(world, net, kind):
     # Loopback addresses mean nothing to a container: it sees its gateway.
     assert world.ask("host", kind, "127.0.0.1", 8080)[::2] == ["10.89.1.1", "hello"]
     assert world.ask("host", kind, "::1", 8080)[::2] == ["fd89:1::1", "hello"]
+
+
+@pytest.mark.parametrize("loopback", ["127.0.0.1", "::1"])
+def test_s81_what_listens_at_the_hosts_loopback_is_not_for_containers(world, net, loopback):
+    """Not by the gateway, not by pasta's addresses or those that slirp4netns and podman have for it, not by the host's own."""
+    up(world, net, "--name", "one")
+    world.serve("host", "tcp", loopback, 7001)
+    assert world.ask("host", "tcp", loopback, 7001)[2] == "hello"
+    inside = pid(world, net, "one")
+    four = [ADDRESS, "10.89.1.1", "10.0.2.2", "169.254.1.1", "169.254.1.2", "192.0.0.1", "192.0.0.2", "192.0.0.3", "127.0.0.1"]
+    six = [ADDRESS6, "fd89:1::1", "fd62:6572:7468::1", "fd62:6572:7468::2", "fd62:6572:7468::3", "::1"]
+    addresses = six if ":" in loopback else four
+    # At once: who is not there is waited for.
+    with concurrent.futures.ThreadPoolExecutor(len(addresses)) as pool:
+        answers = dict(zip(addresses, pool.map(lambda address: world.ask(inside, "tcp", address, 7001), addresses), strict=True))
+    assert all(isinstance(answer, str) for answer in answers.values()), answers
 
 
 def test_many_clients_at_once_and_large_bodies(world, net):
