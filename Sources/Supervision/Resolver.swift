@@ -56,6 +56,12 @@ package final class Resolver {
     private var timerAt = Int64.max
     /// Whatever is being read: one message at a time. Empty until the first.
     var buffer: [UInt8] = []
+    /// Questions that are read together. Nil until the first.
+    private var batch: DatagramBatch?
+    /// Whether answers are put with the others of the batch.
+    private var isAnsweringBatch = false
+    /// Counts what is looked up together: nothing is known longer than for the questions that had come before.
+    private var round: UInt64 = 0
     /// What the plan says, read at the first question.
     private var names: ResolverNames?
     var upstreams: [ResolverUpstream] = []
@@ -129,6 +135,7 @@ package final class Resolver {
         guard questions.isEmpty, connections.isEmpty, streams.isEmpty else { return }
         names = nil
         buffer = []
+        batch = nil
         questions = []
         connections = []
         streams = []
@@ -180,45 +187,74 @@ package final class Resolver {
 
     private func readDatagrams() {
         onActivity()
-        prepareBuffer()
+        let batch = batch ?? DatagramBatch()
+        self.batch = batch
         // Level-triggered: what is left is reported again, after everything else has had its turn.
-        for _ in 0..<Limit.datagramsAtOnce {
-            guard let datagrams else { return }
-            let (count, client) = datagrams.fd.receive(into: &buffer)
-            if count < 0 { return }
+        for _ in 0..<(Limit.datagramsAtOnce / DatagramBatch.capacity) {
+            guard let datagrams, batch.receive(from: datagrams.fd) > 0 else { return }
+            isAnsweringBatch = true
+            answer(batch)
+            isAnsweringBatch = false
+            batch.send(on: datagrams.fd)
+            if batch.count < DatagramBatch.capacity { return }
+        }
+    }
+
+    /// Answers what has been received.
+    private func answer(_ batch: DatagramBatch) {
+        round &+= 1
+        // Questions of which a copy, but for the id, has the same answer.
+        var answered: [(question: Int, answer: Int)] = []
+        for number in 0..<batch.count {
             // Longer than anything that is a question; and nobody but this namespace's processes can reach loopback.
-            guard count <= buffer.count, client.port != 0 else { continue }
-            switch DNSQuery.read(buffer, count: count) {
+            guard let message = batch.message(number) else { continue }
+            if let same = answered.last(where: { batch.isSame(number, as: $0.question, from: 2) }) {
+                batch.repeatAnswer(same.answer, to: number, replacing: 2)
+                continue
+            }
+            switch DNSQuery.read(batch.input, in: message) {
             case .nothing: break
-            case .answered(let answer): _ = datagrams.fd.sendNow(answer, to: client)
-            case .query(let query): handle(query, .datagram(client))
+            case .answered(let answer): _ = batch.answer(answer, to: number)
+            case .query(let query):
+                let client = batch.sender(number)
+                guard let answer = known.answer(query, limit: query.datagramLimit, round: round) else {
+                    forward(query, .datagram(client))
+                    continue
+                }
+                // Several addresses: each client's answer begins with another.
+                if DNSReply.hasOneAnswerAtMost(answer), answered.count < 4 { answered.append((number, batch.answers)) }
+                _ = batch.answer(answer, to: number)
             }
         }
+    }
+
+    /// What is known by itself.
+    private var known: ResolverNames {
+        if let names { return names }
+        let made = ResolverNames(plan)
+        names = made
+        return made
     }
 
     func prepareBuffer() {
         if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: 4096) }
     }
 
-    func handle(_ query: DNSQuery, _ client: ResolverClient) {
-        let known: ResolverNames
-        if let names {
-            known = names
+    /// A question that came over a connection.
+    private func handle(_ query: DNSQuery, _ connection: ResolverConnection) {
+        if let answer = known.answer(query, limit: DNSMessage.largest, round: round) {
+            respond(answer, to: .connection(connection))
         } else {
-            known = ResolverNames(plan)
-            names = known
-        }
-        if let answer = known.answer(query, limit: client.limit(query)) {
-            respond(answer, to: client)
-        } else {
-            forward(query, client)
+            forward(query, .connection(connection))
         }
     }
 
     func respond(_ bytes: [UInt8], to client: ResolverClient) {
         switch client {
         // A client that does not take it asks again.
-        case .datagram(let endpoint): _ = datagrams?.fd.sendNow(bytes, to: endpoint)
+        case .datagram(let endpoint):
+            if isAnsweringBatch, batch?.answer(bytes, to: endpoint) == true { return }
+            _ = datagrams?.fd.sendNow(bytes, to: endpoint)
         case .connection(let connection):
             connection.send(bytes, loop)
             if connection.isOver { drop(connection) }
@@ -267,6 +303,7 @@ package final class Resolver {
 
     /// Handles what a connection has sent, as far as its answers are taken.
     func takeQuestions(_ connection: ResolverConnection) {
+        round &+= 1
         while !connection.isOver, let message = connection.nextMessage() {
             switch DNSQuery.read(message) {
             // A stream that is out of step cannot be brought back into it.
@@ -276,7 +313,7 @@ package final class Resolver {
                 connection.send(answer, loop)
             case .query(let query):
                 connection.inFlight += 1
-                handle(query, .connection(connection))
+                handle(query, connection)
             }
         }
         if connection.isOver { drop(connection) } else { connection.watch(loop) }

@@ -25,9 +25,11 @@ final class ResolverNames {
         for directory in directories { directory.forget() }
     }
 
-    /// - Parameter limit: bytes of the answer.
+    /// - Parameters:
+    ///   - limit: bytes of the answer.
+    ///   - round: of questions that had all come before the first of them is answered; see ``NameDirectory``.
     /// - Returns: nil where upstreams are to be asked.
-    func answer(_ query: DNSQuery, limit: Int) -> [UInt8]? {
+    func answer(_ query: DNSQuery, limit: Int, round: UInt64) -> [UInt8]? {
         guard query.questionClass == 1 else { return query.answer(.notImplemented) }
         guard let name = query.name.folded else { return unknown(query, isSingle: false) }
         let length = query.type == .aaaa ? 16 : 4
@@ -38,12 +40,12 @@ final class ResolverNames {
         }
         if isSpecial(name) { return special(query, name, limit) }
         if query.type == .pointer, let address = DNSName.address(reverse: name) {
-            let names = directories.flatMap { $0.names(of: address) }
+            let names = directories.flatMap { $0.names(of: address, round: round) }
             return names.isEmpty ? unknown(query, isSingle: false) : query.answer(names: names, limit: limit)
         }
         var exists = false
         for directory in directories {
-            let found = directory.find(name, length: length, limit: hasAddresses ? query.addressLimit(limit) : 1)
+            let found = directory.find(name, length: length, limit: hasAddresses ? query.addressLimit(limit) : 1, round: round)
             exists = exists || found.exists
             // Of several networks the first that has an address of the family; Docker's rule as well.
             if hasAddresses, !found.addresses.isEmpty { return query.answer(addresses: found.addresses, limit: limit) }
@@ -61,15 +63,17 @@ final class ResolverNames {
 
     /// `localhost` and `invalid`, and what is below, are never asked for elsewhere (RFC 6761 section 6.3 and 6.4).
     private func isSpecial(_ name: [UInt8]) -> Bool {
-        for zone in [ResolverNames.localhost, ResolverNames.invalid] where name.count >= zone.count && name.suffix(zone.count) == zone[...]
-        {
-            if name.count == zone.count || name[name.count - zone.count - 1] == UInt8(ascii: ".") { return true }
-        }
-        return false
+        ResolverNames.isBelow(name, ResolverNames.localhost) || ResolverNames.isBelow(name, ResolverNames.invalid)
+    }
+
+    private static func isBelow(_ name: [UInt8], _ zone: [UInt8]) -> Bool {
+        let start = name.count - zone.count
+        guard start >= 0, start == 0 || name[start - 1] == UInt8(ascii: ".") else { return false }
+        return name[start...] == zone[...]
     }
 
     private func special(_ query: DNSQuery, _ name: [UInt8], _ limit: Int) -> [UInt8] {
-        guard name.suffix(ResolverNames.localhost.count) == ResolverNames.localhost[...] else { return query.answer(.noSuchName) }
+        guard ResolverNames.isBelow(name, ResolverNames.localhost) else { return query.answer(.noSuchName) }
         switch query.type {
         case .a: return query.answer(addresses: [[127, 0, 0, 1]], limit: limit)
         case .aaaa: return query.answer(addresses: [[UInt8](repeating: 0, count: 15) + [1]], limit: limit)

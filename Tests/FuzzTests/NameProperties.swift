@@ -19,6 +19,9 @@ enum NameProperties {
         let half = bytes.count / 2
         let part = DNSQuery.read(bytes, count: half)
         try expect(part == DNSQuery.read(Array(bytes[..<half])), "bytes behind a message were read")
+        // Wherever it stands among others.
+        let among = [UInt8](repeating: 0xc0, count: 21) + bytes + [1, 2, 3]
+        try expect(DNSQuery.read(bytes) == DNSQuery.read(among, in: 21..<(21 + bytes.count)), "a message is another one elsewhere")
     }
 
     private static func check(_ query: DNSQuery) throws(FuzzFailure) {

@@ -94,6 +94,23 @@ import Testing
         #expect(!find(directory, "pool").addresses.contains([10, 0, 0, 3]))
     }
 
+    @Test func askingForBothFamiliesDoesNotUpsetTheTurn() throws {
+        let place = try Place("/dev/shm")
+        let all = try (1..<3).map { number in
+            try NameRegistration(
+                directory: place.path, container: Self.id(number), Self.entry(["pool"], ["10.0.0.\(number)", "fd00::\(number)"]))
+        }
+        let directory = NameDirectory(path: place.path)
+        for length in [4, 16] {
+            let firsts = (0..<4).map { _ in
+                _ = find(directory, "pool", length: 20 - length)
+                return find(directory, "pool", length: length).addresses[0]
+            }
+            #expect(Set(firsts).count == 2, "always the same first: \(firsts)")
+        }
+        withExtendedLifetime(all) {}
+    }
+
     @Test(arguments: bases) func aKilledSupervisorsNamesEndWithIt(_ base: String) throws {
         let place = try Place(base)
         let ready = try makePipe()
@@ -113,6 +130,68 @@ import Testing
         _ = try waitForProcess(child)
         #expect(!find(directory, "web").exists, "the index knows it, the lock is free")
         #expect(place.files.isEmpty, "what it left is cleared away")
+    }
+
+    @Test(arguments: bases) func filesThatStayOpenAreNotBelievedForTheirContent(_ base: String) throws {
+        let place = try Place(base)
+        let directory = NameDirectory(path: place.path)
+        let web = try NameRegistration(directory: place.path, container: Self.id(1), Self.entry(["web"], ["10.0.0.1"]))
+        #expect(find(directory, "web").addresses == [[10, 0, 0, 1]])
+        // A child that has the old file's descriptor, and with it its lock.
+        let child = forkProcess {
+            pause()
+            return 0
+        }
+        defer {
+            _ = cl_kill(child, SIGKILL)
+            _ = try? waitForProcess(child)
+        }
+        try web.replace(Self.entry(["web"], ["10.0.0.2"]))
+        #expect(find(directory, "web").addresses == [[10, 0, 0, 2]], "another file has taken its place")
+        #expect(find(directory, "web.front").addresses == [[10, 0, 0, 2]])
+        web.withdraw()
+        #expect(!find(directory, "web").exists, "removed, though its lock may be held")
+    }
+
+    @Test func questionsOfARoundShareWhatWasFoundOut() throws {
+        let place = try Place("/dev/shm")
+        let directory = NameDirectory(path: place.path)
+        let web = try NameRegistration(directory: place.path, container: Self.id(1), Self.entry(["web"], ["10.0.0.1"]))
+        let ask = { (name: String, round: UInt64) in directory.find(Array(name.utf8), length: 4, limit: 8, round: round) }
+        #expect(ask("web", 1).addresses == [[10, 0, 0, 1]])
+        #expect(!ask("db", 1).exists)
+        try web.replace(Self.entry(["web"], ["10.0.0.2"]))
+        let db = try NameRegistration(directory: place.path, container: Self.id(2), Self.entry(["db"], ["10.0.0.3"]))
+        #expect(ask("web", 1).addresses == [[10, 0, 0, 1]], "the same round: no system call")
+        #expect(!ask("db", 1).exists)
+        #expect(ask("web", 2).addresses == [[10, 0, 0, 2]] && ask("db", 2).exists)
+        #expect(directory.names(of: [10, 0, 0, 2], round: 2) == [DNSName("web.front")])
+        web.withdraw()
+        #expect(!ask("web", 3).exists && ask("db", 3).exists)
+        #expect(directory.names(of: [10, 0, 0, 2], round: 3).isEmpty)
+        withExtendedLifetime(db) {}
+    }
+
+    @Test func fewFilesStayOpenAndNoneAtRest() throws {
+        let place = try Place("/dev/shm")
+        let directory = NameDirectory(path: place.path)
+        let all = try (0..<40).map {
+            try NameRegistration(directory: place.path, container: Self.id($0), Self.entry(["c\($0)"], ["10.0.0.\($0)"]))
+        }
+        // Descriptors that lead into the place, without those of the registrations.
+        let opened = {
+            let folder = try FD.cwd.open("/proc/self/fd", [.directory])
+            let names = try directoryEntries(folder.fd).map(\.name)
+            return names.filter { ((try? FD.cwd.readLink("/proc/self/fd/" + $0)) ?? "").hasPrefix(place.path) }.count - all.count
+        }
+        for round in 0..<3 {
+            for number in 0..<40 where !find(directory, "c\(number)").exists { Issue.record("c\(number) in round \(round)") }
+        }
+        #expect(try opened() == NameDirectory.openLimit + 1)
+        directory.forget()
+        #expect(try opened() == 0)
+        #expect(find(directory, "c7").addresses == [[10, 0, 0, 7]])
+        withExtendedLifetime(all) {}
     }
 
     @Test func whoTakesOverANameIsNotClearedAway() throws {

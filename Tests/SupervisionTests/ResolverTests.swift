@@ -346,32 +346,38 @@ import Testing
                 let ask = { world.expect(Client.ask("web")?.addresses == ["172.18.0.2"], "once") }
                 world.awaitRest(after: ask)
                 let before = anonymous()
-                let socket = try Client.connected().orThrow()
-                let message = Client.query("web").encoded(id: 7)
-                var buffer = [UInt8](repeating: 0, count: 4096)
-                let processor = world.processorTime
-                let begin = monotonicNanoseconds()
-                var asked = 0
-                var answered = 0
-                while monotonicNanoseconds() - begin < 1_000_000_000 {
-                    while asked - answered < 16 {
-                        _ = socket.fd.sendNow(message)
-                        asked += 1
-                    }
-                    wait(socket.fd, milliseconds: 1000)
-                    while socket.fd.receive(into: &buffer).count > 0 { answered += 1 }
-                }
-                world.expect(answered > 1000, "\(answered) in a second")
-                let each = (world.processorTime - processor) / Int64(max(answered, 1))
+                let one = try load(world, ["web"])
+                let many = try load(world, ["web"] + (2..<10).flatMap { ["other\($0)", "alias\($0).front"] })
+                let most = try load(world, (2..<102).map { "other\($0)" })
                 let busy = anonymous()
                 world.awaitRest(after: ask)
                 let rested = anonymous()
-                print(
-                    "\(answered) questions a second, \(each) ns of processor time each; KiB: \(before) before, \(busy) then, \(rested) at rest"
-                )
+                print("questions a second of one name: \(one); of 9 containers: \(many); of 100: \(most)")
+                print("KiB: \(before) before, \(busy) then, \(rested) at rest")
                 world.expect(rested - before < 256, "\(rested - before) KiB are kept")
             }
             withExtendedLifetime((web, others)) {}
         }
+    }
+
+    /// Asks for names in turn for a second, 16 questions outstanding.
+    private func load(_ world: World, _ names: [String]) throws -> String {
+        let socket = try Client.connected().orThrow()
+        let messages = names.map { Client.query($0).encoded(id: 7) }
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let processor = world.processorTime
+        let begin = monotonicNanoseconds()
+        var asked = 0
+        var answered = 0
+        while monotonicNanoseconds() - begin < 1_000_000_000 {
+            while asked - answered < 16 {
+                _ = socket.fd.sendNow(messages[asked % messages.count])
+                asked += 1
+            }
+            wait(socket.fd, milliseconds: 1000)
+            while socket.fd.receive(into: &buffer).count > 0 { answered += 1 }
+        }
+        world.expect(answered > 1000, "\(answered) in a second")
+        return "\(answered), \((world.processorTime - processor) / Int64(max(answered, 1))) ns of processor time each"
     }
 }

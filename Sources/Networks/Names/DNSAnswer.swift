@@ -145,6 +145,11 @@ public struct DNSReply: Sendable, Hashable {
         return (reply, [Int(answers), Int(authorities), Int(additional)], reader)
     }
 
+    /// Whether a message's answer section has no more than one record, as its header says.
+    public static func hasOneAnswerAtMost(_ bytes: [UInt8]) -> Bool {
+        bytes.count >= DNSMessage.headerSize && bytes[6] == 0 && bytes[7] < 2
+    }
+
     public var code: DNSCode { DNSCode(flags & 15) }
     public var isTruncated: Bool { flags & DNSMessage.isTruncated != 0 }
 

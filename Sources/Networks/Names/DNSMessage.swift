@@ -91,7 +91,12 @@ public struct DNSQuery: Sendable, Hashable {
     ///
     /// - Parameter count: how many of the bytes are the message's.
     public static func read(_ bytes: [UInt8], count: Int? = nil) -> Received {
-        var reader = DNSReader(bytes, count: count ?? bytes.count)
+        read(bytes, in: 0..<min(max(count ?? bytes.count, 0), bytes.count))
+    }
+
+    /// - Parameter message: where among the bytes the message stands.
+    public static func read(_ bytes: [UInt8], in message: Range<Int>) -> Received {
+        var reader = DNSReader(bytes, message)
         guard let id = reader.uint16(), let flags = reader.uint16(), flags & DNSMessage.isResponse == 0 else { return .nothing }
         let refusal = { (code: DNSCode) in Received.answered(DNSQuery.header(id, flags, code)) }
         guard flags & DNSMessage.opcode == 0 else { return refusal(.notImplemented) }

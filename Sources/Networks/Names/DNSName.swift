@@ -39,20 +39,20 @@ public struct DNSName: Sendable, Hashable {
     /// label has a byte that such a name cannot have: a dot (`web\.net` is not `web.net`), a blank, a control character.
     public var folded: [UInt8]? {
         guard wire.count > 2 else { return nil }
-        var text: [UInt8] = []
-        text.reserveCapacity(wire.count)
-        var position = 0
-        while position < wire.count, wire[position] != 0 {
-            if position > 0 { text.append(UInt8(ascii: ".")) }
-            let end = position + 1 + Int(wire[position])
-            guard end < wire.count else { return nil }
-            for byte in wire[(position + 1)..<end] {
+        // Of the wire's bytes all but the first length and the last: lengths become dots.
+        var text = Array(wire[1..<(wire.count - 1)])
+        var dot = Int(wire[0])
+        for place in text.indices {
+            let byte = text[place]
+            if place == dot {
+                dot += 1 + Int(byte)
+                text[place] = UInt8(ascii: ".")
+            } else {
                 guard byte > 0x20, byte != 0x7f, byte != UInt8(ascii: ".") else { return nil }
-                text.append(DNSName.fold(byte))
+                text[place] = DNSName.fold(byte)
             }
-            position = end
         }
-        return text
+        return dot == text.count ? text : nil
     }
 
     /// Whether two names are one: capital letters of ASCII are the small ones (RFC 4343).

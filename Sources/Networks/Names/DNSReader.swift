@@ -1,14 +1,26 @@
 /// Reads a message's parts one after the other. Every step may fail and none reads outside of the message.
 struct DNSReader {
     private let bytes: [UInt8]
+    /// Where the message begins: pointers count from there.
+    private let start: Int
     private let end: Int
     private(set) var position: Int
 
     /// - Parameter count: how many of the bytes are the message's.
     init(_ bytes: [UInt8], count: Int, at position: Int = 0) {
         self.bytes = bytes
+        start = 0
         end = min(max(count, 0), bytes.count)
         self.position = position
+    }
+
+    /// - Parameter message: where among the bytes the message stands.
+    init(_ bytes: [UInt8], _ message: Range<Int>) {
+        self.bytes = bytes
+        let message = message.clamped(to: bytes.indices)
+        start = message.lowerBound
+        end = message.upperBound
+        position = start
     }
 
     mutating func uint8() -> UInt8? {
@@ -39,6 +51,23 @@ struct DNSReader {
     /// A pointer leads to what stands before the labels it ends: each is lower than the one before, so that there is no circle.
     /// Spec: RFC 1035 section 4.1.4.
     mutating func name() -> DNSName? {
+        if position < end, bytes[position] == 0 {
+            position += 1
+            return .root
+        }
+        // Questions have no pointers: one piece.
+        var last = position
+        while last < end, bytes[last] > 0, bytes[last] < 64 { last += 1 + Int(bytes[last]) }
+        if last < end, bytes[last] == 0 {
+            guard last - position < 255 else { return nil }
+            let name = DNSName(checked: Array(bytes[position...last]))
+            position = last + 1
+            return name
+        }
+        return compressedName()
+    }
+
+    private mutating func compressedName() -> DNSName? {
         var wire: [UInt8] = []
         var place = position
         var lowest = position
@@ -56,9 +85,9 @@ struct DNSReader {
                 place += 1 + length
             case 0xc0...0xff:
                 guard place + 1 < end else { return nil }
-                let target = (length & 0x3f) << 8 | Int(bytes[place + 1])
+                let target = start + ((length & 0x3f) << 8 | Int(bytes[place + 1]))
                 // Names stand behind the header.
-                guard target < lowest, target >= DNSMessage.headerSize else { return nil }
+                guard target < lowest, target >= start + DNSMessage.headerSize else { return nil }
                 if !jumped { position = place + 2 }
                 jumped = true
                 lowest = target

@@ -5,7 +5,8 @@ import Linux
 /// The names of one network, as the supervisors of its containers have written them. One thread.
 ///
 /// An index in memory says which files may have a name; the file is read, and its lock asked for, when the question comes.
-/// So an answer is as true as the kernel: a container whose supervisor was killed a moment ago is not in it.
+/// So an answer is as true as the kernel: a container whose supervisor was killed a moment ago is not in it. The files of the
+/// last few answers stay open: of these only the lock is asked for.
 public final class NameDirectory {
     public struct Found: Sendable, Hashable {
         /// A live container has the name, with or without an address of the kind.
@@ -26,14 +27,29 @@ public final class NameDirectory {
     private var cost: Int64 = 0
     /// For files; empty until the first question.
     private var scratch: [UInt8] = []
-    private var rotation: UInt32 = 0
+    /// How often names of several containers were asked for: by the last bits of the name's hash, and the family. Counted together,
+    /// who asks for both families in turn would get the same address first each time.
+    private var turns = [UInt32](repeating: 0, count: 32)
+    /// Files that stay open, in no order.
+    private var open: [OpenEntry] = []
+    private var clock: UInt64 = 0
+    /// Whose checks are shared; 0: nobody's.
+    private var round: UInt64 = 0
+    /// The round in which the directory was looked at, and whether the index is what it had.
+    private var seen: UInt64 = 0
+    private var seenFresh = false
+
+    /// Files that stay open at most.
+    static let openLimit = 16
 
     /// - Parameter path: `RUN/networks/NETWORK`; need not exist yet.
     public init(path: String) { self.path = path }
 
-    /// Gives all memory and the descriptor back; the next question starts anew.
+    /// Gives all memory and the descriptors back; the next question starts anew.
     public func forget() {
         folder = nil
+        open = []
+        seen = 0
         index = NameIndex()
         scratch = []
         stamp = -1
@@ -47,7 +63,10 @@ public final class NameDirectory {
     ///   - name: in small letters, without a last dot.
     ///   - length: 4 or 16, of the addresses.
     ///   - limit: of addresses.
-    public func find(_ name: [UInt8], length: Int, limit: Int) -> Found {
+    ///   - round: questions of one round (not 0) share what the first of them has found out about the directory and about each
+    ///     file. All of them must have been there before the first was asked.
+    public func find(_ name: [UInt8], length: Int, limit: Int, round: UInt64 = 0) -> Found {
+        self.round = round
         var isFresh = refresh(needed: false)
         var found = look(name, length, limit)
         // Unknown, but the directory may have changed within the last milliseconds.
@@ -59,12 +78,15 @@ public final class NameDirectory {
     }
 
     /// The names of an address: `web.front`. First the one that is the container's own.
-    public func names(of address: [UInt8]) -> [DNSName] {
+    ///
+    /// - Parameter round: as in ``find(_:length:limit:round:)``.
+    public func names(of address: [UInt8], round: UInt64 = 0) -> [DNSName] {
+        self.round = round
         _ = refresh(needed: true)
         var names: [DNSName] = []
-        for place in index.candidates(NameIndex.Hash.address(address)) where names.count < 16 {
-            guard let count = readLive(place) else { continue }
-            let entry = NameEntry.parse(Array(scratch[..<count]))
+        for key in index.keys(of: NameIndex.Hash.address(address)) where names.count < 16 {
+            guard let live = live(index.place(key)) else { continue }
+            let entry = NameEntry.parse(live.content)
             guard entry.addresses.contains(where: { $0.bytes == address }), let first = entry.names.first else { continue }
             if let name = DNSName("\(first).\(entry.network)") { names.append(name) }
         }
@@ -73,10 +95,9 @@ public final class NameDirectory {
 
     /// All live containers of the network.
     public func entries() -> [NameEntry] {
+        round = 0
         _ = refresh(needed: true)
-        return index.entries.indices.compactMap { place in
-            readLive(place).map { NameEntry.parse(Array(scratch[..<$0])) }
-        }
+        return index.entries.indices.compactMap { place in live(place).map { NameEntry.parse($0.content) } }
     }
 
     // MARK: Looking
@@ -100,50 +121,65 @@ public final class NameDirectory {
     private func collect(
         _ name: ArraySlice<UInt8>, network: ArraySlice<UInt8>?, hash: UInt32, _ length: Int, _ limit: Int, _ found: inout Found
     ) {
-        let places = index.candidates(hash)
-        guard !places.isEmpty else { return }
-        rotation &+= 1
-        let first = places.count > 1 ? Int(rotation) % places.count : 0
-        for step in places.indices where found.addresses.count < limit {
-            guard let count = readLive(places[(first + step) % places.count]) else { continue }
-            var hasName = false
-            var isNetwork = network == nil
-            var addresses: [[UInt8]] = []
-            NameEntry.scan(scratch, count: count) { word, value in
-                switch word {
-                case .name: if !hasName { hasName = NameDirectory.isSame(value, name) }
-                case .network: if let network { isNetwork = NameDirectory.isSame(value, network) }
-                case .address:
-                    // Told by its look which family it has: the other is not parsed.
-                    if value.contains(UInt8(ascii: ":")) == (length == 16),
-                        let address = IPAddress(String(decoding: value, as: UTF8.self)), address.bytes.count == length
-                    {
-                        addresses.append(address.bytes)
-                    }
-                }
-            }
-            guard hasName, isNetwork else { continue }
+        let keys = index.keys(of: hash)
+        guard !keys.isEmpty else { return }
+        var first = 0
+        if keys.count > 1 {
+            let turn = Int(hash & 15) << 1 | (length == 16 ? 1 : 0)
+            turns[turn] &+= 1
+            first = Int(turns[turn]) % keys.count
+        }
+        for step in 0..<keys.count where found.addresses.count < limit {
+            let place = index.place(keys.lowerBound + (first + step) % keys.count)
+            guard let entry = live(place), entry.has(name, network: network) else { continue }
             found.exists = true
-            found.addresses += addresses.prefix(limit - found.addresses.count)
+            for address in entry.addresses where address.count == length && found.addresses.count < limit {
+                found.addresses.append(address)
+            }
         }
     }
 
-    /// - Parameter other: in small letters.
-    private static func isSame(_ value: ArraySlice<UInt8>, _ other: ArraySlice<UInt8>) -> Bool {
-        value.count == other.count && zip(value, other).allSatisfy { DNSName.fold($0) == $1 }
+    /// What the file of an entry says; nil when it is gone, cannot be read, or nobody holds its lock.
+    private func live(_ place: Int) -> OpenEntry? {
+        guard let folder, place < index.entries.count else { return nil }
+        let entry = index.entries[place]
+        clock &+= 1
+        if let kept = open.firstIndex(where: { $0.version == entry.version && $0.id == entry.id }) {
+            let known = open[kept]
+            known.used = clock
+            if round != 0, known.round == round { return known }
+            if known.isLive {
+                known.round = round
+                return known
+            }
+            // Dead, or another has taken its place.
+            open.remove(at: kept)
+        }
+        guard let opened = openLive(entry, folder) else { return nil }
+        opened.used = clock
+        opened.round = round
+        if opened.content.count <= OpenEntry.sizeLimit { keep(opened) }
+        return opened
     }
 
-    /// Reads the file of an entry into `scratch`.
-    /// - Returns: its length; nil when it is gone, cannot be read, or nobody holds its lock.
-    private func readLive(_ place: Int) -> Int? {
-        guard let folder, place < index.entries.count else { return nil }
-        let name = index.entries[place].id.fileName
+    private func openLive(_ entry: NameIndex.Entry, _ folder: SharedFD) -> OpenEntry? {
+        let name = entry.id.fileName
         guard let file = try? folder.fd.open(named: name, [.readOnly, .noFollow, .nonBlocking]) else { return nil }
         guard (try? file.fd.isLocked(against: .shared)) == true else {
             _ = NameRegistration.removeDead(String(decoding: name.dropLast(), as: UTF8.self), in: folder.fd)
             return nil
         }
-        return read(file.fd)
+        guard let count = read(file.fd) else { return nil }
+        return OpenEntry(entry, SharedFD(file), Array(scratch[..<count]))
+    }
+
+    /// In the place of the one that was not asked for longest.
+    private func keep(_ entry: OpenEntry) {
+        guard open.count >= NameDirectory.openLimit, let oldest = open.indices.min(by: { open[$0].used < open[$1].used }) else {
+            open.append(entry)
+            return
+        }
+        open[oldest] = entry
     }
 
     private func read(_ file: FD) -> Int? {
@@ -170,6 +206,13 @@ public final class NameDirectory {
     /// - Parameter needed: even if that was done a moment ago.
     /// - Returns: whether the index is what the directory has now.
     private func refresh(needed: Bool) -> Bool {
+        if round != 0, seen == round, seenFresh || !needed { return seenFresh }
+        seenFresh = refreshNow(needed: needed)
+        seen = round
+        return seenFresh
+    }
+
+    private func refreshNow(needed: Bool) -> Bool {
         guard let (folder, info) = openFolder() else {
             index = NameIndex()
             return true

@@ -41,25 +41,28 @@ struct NameIndex {
         }
     }
 
-    /// The places of entries that may have a key.
-    func candidates(_ hash: UInt32) -> [Int] {
+    /// The keys of a hash: of entries that may have what was hashed.
+    func keys(of hash: UInt32) -> Range<Int> {
         var low = 0
         var high = keys.count
         while low < high {
             let middle = (low + high) / 2
             if UInt32(keys[middle] >> 32) < hash { low = middle + 1 } else { high = middle }
         }
-        var found: [Int] = []
-        while low < keys.count, UInt32(keys[low] >> 32) == hash {
-            found.append(Int(keys[low] & 0xffff_ffff))
-            low += 1
-        }
-        return found
+        while high < keys.count, UInt32(keys[high] >> 32) == hash { high += 1 }
+        return low..<high
     }
+
+    /// The place of a key's entry.
+    func place(_ key: Int) -> Int { Int(keys[key] & 0xffff_ffff) }
 
     /// The place of a file that was read before and is still the same.
     private func place(of file: Entry) -> Int? {
-        candidates(Hash.version(file.version)).first { entries[$0].version == file.version && entries[$0].id == file.id }
+        for key in keys(of: Hash.version(file.version)) {
+            let entry = entries[place(key)]
+            if entry.version == file.version, entry.id == file.id { return place(key) }
+        }
+        return nil
     }
 
     /// Takes over what a directory has now.
