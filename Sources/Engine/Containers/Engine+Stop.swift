@@ -99,8 +99,13 @@ extension Engine {
             return
         }
         connection.watch(view.observation.supervisor)
+        do throws(ControlError) { try connection.kill(signal) } catch {
+            // It was being killed when we asked, before the socket's end the lock's: what it was to signal runs on.
+            guard error.code == .disconnected, let after = try? self.container(view.id), after.isAlive, after.observation.supervisorLost
+            else { throw EngineError(error) }
+            return try signalDirectly(after, signal)
+        }
         try controlled { () throws(ControlError) in
-            try connection.kill(signal)
             // What SIGKILL ends has ended when the command returns; bounded, for a process the kernel cannot end.
             guard signal == SIGKILL else { return }
             let deadline = monotonicNanoseconds() + 10_000_000_000
