@@ -69,6 +69,46 @@ long cl_internet_send(int fd, const void *data, size_t size, int flags, const st
     socklen_t length = to ? encode(&a, to) : 0;
     RESULT(sendto(fd, data, size, flags | MSG_NOSIGNAL, to ? &a.any : NULL, length));
 }
+static long receive_messages(int fd, struct mmsghdr *messages, uint32_t count) {
+    RESULT(recvmmsg(fd, messages, count, MSG_TRUNC | MSG_DONTWAIT, NULL));
+}
+long cl_internet_receive_many(int fd, void *data, size_t slot, struct cl_internet *from, uint32_t *sizes, uint32_t count) {
+    union internet names[CL_DATAGRAMS];
+    struct iovec parts[CL_DATAGRAMS];
+    struct mmsghdr messages[CL_DATAGRAMS];
+    if (count > CL_DATAGRAMS) count = CL_DATAGRAMS;
+    memset(messages, 0, sizeof messages);
+    for (uint32_t n = 0; n < count; n++) {
+        names[n].any.sa_family = AF_UNSPEC;
+        parts[n] = (struct iovec){(char *)data + n * slot, slot};
+        messages[n].msg_hdr = (struct msghdr){&names[n], sizeof names[n], &parts[n], 1, NULL, 0, 0};
+    }
+    long received = receive_messages(fd, messages, count);
+    for (long n = 0; n < received; n++) decode(&from[n], &names[n]), sizes[n] = messages[n].msg_len;
+    return received;
+}
+static long send_messages(int fd, struct mmsghdr *messages, uint32_t count) {
+    RESULT(sendmmsg(fd, messages, count, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+long cl_internet_send_many(int fd, const void *data, const uint32_t *ends, const struct cl_internet *to, uint32_t count) {
+    union internet names[CL_DATAGRAMS];
+    struct iovec parts[CL_DATAGRAMS];
+    struct mmsghdr messages[CL_DATAGRAMS];
+    if (count > CL_DATAGRAMS) count = CL_DATAGRAMS;
+    memset(messages, 0, sizeof messages);
+    for (uint32_t n = 0, start = 0; n < count; start = ends[n++]) {
+        parts[n] = (struct iovec){(char *)data + start, ends[n] - start};
+        messages[n].msg_hdr = (struct msghdr){&names[n], encode(&names[n], &to[n]), &parts[n], 1, NULL, 0, 0};
+    }
+    long taken = 0;
+    for (uint32_t n = 0; n < count;) {
+        /* The error is the first one's: those behind it are not tried by this call. */
+        long sent = send_messages(fd, messages + n, count - n);
+        if (sent > 0) taken += sent;
+        n += sent > 0 ? sent : 1;
+    }
+    return taken;
+}
 int cl_socket_option(int fd, int level, int name, int value) { RESULT(setsockopt(fd, level, name, &value, sizeof value)); }
 int cl_socket_error(int fd) {
     int error = 0;

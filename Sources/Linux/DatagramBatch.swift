@@ -6,7 +6,7 @@ import Glibc
 /// The memory is made once and stays until the batch is let go.
 public final class DatagramBatch {
     /// Of one batch.
-    public static let capacity = 16
+    public static let capacity = Int(CL_DATAGRAMS)
     /// Bytes of one datagram that are kept; a longer one is told by its length.
     public static let slot = 4096
 
@@ -29,22 +29,16 @@ public final class DatagramBatch {
         peers = [cl_internet](repeating: cl_internet(), count: DatagramBatch.capacity)
     }
 
-    /// Takes what is there already, without waiting.
+    /// Takes what is there already, without waiting. The C function is `recvmmsg(2)`.
     ///
     /// - Returns: how many; negative: -errno, `-EAGAIN` where there is none.
     public func receive(from socket: FD) -> Int {
-        count = 0
-        while count < DatagramBatch.capacity {
-            let start = count * DatagramBatch.slot
-            let size = input.withUnsafeMutableBytes {
-                cl_internet_receive(
-                    socket.rawValue, $0.baseAddress.map { $0 + start }, DatagramBatch.slot, 0x20 /* MSG_TRUNC */ | 0x40, &peers[count])
-            }
-            if size < 0 { return count > 0 ? count : size }
-            sizes[count] = UInt32(clamping: size)
-            count += 1
+        let received = input.withUnsafeMutableBytes {
+            cl_internet_receive_many(
+                socket.rawValue, $0.baseAddress, DatagramBatch.slot, &peers, &sizes, UInt32(DatagramBatch.capacity))
         }
-        return count
+        count = max(received, 0)
+        return received
     }
 
     /// Where a datagram stands in ``input``; nil when it was longer than a slot, or has no port that could be answered.
@@ -59,6 +53,7 @@ public final class DatagramBatch {
 
     /// Whether two datagrams are the same from a byte on.
     public func isSame(_ number: Int, as other: Int, from start: Int) -> Bool {
+        guard number < count, other < count else { return false }
         let size = Int(sizes[number])
         guard sizes[other] == sizes[number], size >= start, size <= DatagramBatch.slot else { return false }
         return input.withUnsafeBytes { bytes in
@@ -102,14 +97,10 @@ public final class DatagramBatch {
     }
 
     /// Sends all answers without waiting. What the kernel does not take is lost, as datagrams are, and does not hold up the others.
+    /// The C function is `sendmmsg(2)`.
     public func send(on socket: FD) {
-        output.withUnsafeBytes { bytes in
-            var start = 0
-            for (number, end) in ends.enumerated() {
-                _ = cl_internet_send(socket.rawValue, bytes.baseAddress.map { $0 + start }, Int(end) - start, 0x40, &clients[number])
-                start = Int(end)
-            }
-        }
+        if ends.isEmpty { return }
+        _ = output.withUnsafeBytes { cl_internet_send_many(socket.rawValue, $0.baseAddress, ends, clients, UInt32(ends.count)) }
         output.removeAll(keepingCapacity: true)
         ends.removeAll(keepingCapacity: true)
         clients.removeAll(keepingCapacity: true)

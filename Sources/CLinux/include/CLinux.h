@@ -181,6 +181,12 @@ int cl_internet_connect(int fd, const struct cl_internet *address); /* NULL: giv
 int cl_internet_name(int fd, struct cl_internet *address);          /* getsockname(2) */
 long cl_internet_receive(int fd, void *data, size_t size, int flags, struct cl_internet *from);
 long cl_internet_send(int fd, const void *data, size_t size, int flags, const struct cl_internet *to); /* to: may be NULL */
+/* Many datagrams at once, at most CL_DATAGRAMS, without waiting. Number n stands at data + n * slot; sizes are the datagrams' own,
+   also of those that do not fit into a slot. Returns how many came. */
+#define CL_DATAGRAMS 16
+long cl_internet_receive_many(int fd, void *data, size_t slot, struct cl_internet *from, uint32_t *sizes, uint32_t count);
+/* Number n ends at data + ends[n], where the next begins. One that the kernel does not take is left out. Returns how many went. */
+long cl_internet_send_many(int fd, const void *data, const uint32_t *ends, const struct cl_internet *to, uint32_t count);
 /* The connection, not blocking. */
 int cl_internet_accept(int fd, struct cl_internet *peer);
 /* One datagram, without waiting; local is the address it came to (IP_PKTINFO must be on), or is to go from. */
