@@ -160,7 +160,7 @@ extension CommandTable {
     var update: Command {
         Command(
             "update", spellings: ["container update", "update"], operands: Self.oneOrMore,
-            summary: "Change which ports of containers are published, and how fast their networks are",
+            summary: "Change published ports and network rates of containers",
             examples: [
                 Example("A further port of a container that runs", "berth update --publish-add 8443:443 web"),
                 Example("At most 20 Mbit/s from now on out of it", "berth update --network-rate out=20mbit web"),
