@@ -9,14 +9,6 @@ import Testing
 
 /// Questions that are there together when the resolver looks.
 @Suite(.serialized) struct ResolverBatchTests {
-    private func inWorld(_ body: (World) throws -> Void) throws {
-        guard let failures = try World.run(body) else {
-            print("skipped: network namespaces cannot be made here")
-            return
-        }
-        for failure in failures { Issue.record("\(failure)") }
-    }
-
     /// One client's question and what it gets.
     private struct Asking {
         let socket: SharedFD
@@ -102,6 +94,31 @@ import Testing
                 world.expect(!wait(broken.fd, milliseconds: 0) && !wait(tooLong.fd, milliseconds: 0), "nothing more")
             }
             withExtendedLifetime((web, db)) {}
+        }
+    }
+
+    @Test func anAnswerThatIsNotTakenDoesNotHoldUpOthers() throws {
+        try inWorld { world in
+            let loopback = try IPAddress("127.0.0.1").orThrow()
+            let server = try makeInternetSocket(.datagram, isIPv6: false)
+            let client = try makeInternetSocket(.datagram, isIPv6: false)
+            for socket in [server.fd, client.fd] { try socket.bind(to: InternetEndpoint(loopback, port: 0)) }
+            let to = try client.fd.localEndpoint()
+            let batch = DatagramBatch()
+            world.expect(batch.receive(from: server.fd) == -Int(EAGAIN), "nothing is there")
+            // Nobody can be reached at port 0.
+            let nobody = InternetEndpoint(loopback, port: 0)
+            for (number, endpoint) in [nobody, to, nobody, nobody, to, nobody].enumerated() {
+                world.expect(batch.answer([UInt8(number), 7], to: endpoint), "room")
+            }
+            batch.send(on: server.fd)
+            var buffer = [UInt8](repeating: 0, count: 16)
+            for number in [1, 4] {
+                world.expect(client.fd.receive(into: &buffer).count == 2 && buffer[0] == number, "\(number): \(buffer)")
+            }
+            world.expect(client.fd.receive(into: &buffer).count == -Int(EAGAIN) && batch.answers == 0, "nothing more")
+            for _ in 0..<DatagramBatch.capacity { _ = batch.answer([1], to: to) }
+            world.expect(!batch.answer([1], to: to), "more than were asked")
         }
     }
 

@@ -9,14 +9,6 @@ import Testing
 
 /// The resolver on real sockets, in namespaces of its own.
 @Suite(.serialized) struct ResolverTests {
-    private func inWorld(_ body: (World) throws -> Void) throws {
-        guard let failures = try World.run(body) else {
-            print("skipped: network namespaces cannot be made here")
-            return
-        }
-        for failure in failures { Issue.record("\(failure)") }
-    }
-
     @Test func namesOfTheNetworksAreAnswered() throws {
         try inWorld { world in
             let web = try world.register(1, ["web", "c0ffee"], ["172.18.0.2"])

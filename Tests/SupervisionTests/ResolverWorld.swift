@@ -3,6 +3,7 @@ import Control
 import Glibc
 import Linux
 import Networks
+import Testing
 
 @testable import Supervision
 
@@ -216,6 +217,15 @@ final class UpstreamServer {
         guard let message = Client.readMessage(socket.fd), case .query(let query) = DNSQuery.read(message) else { return }
         if let bytes = answer(query) { Client.writeMessage(socket.fd, bytes) }
     }
+}
+
+/// A test's body in a world of its own.
+func inWorld(_ body: (World) throws -> Void) throws {
+    guard let failures = try World.run(body) else {
+        print("skipped: network namespaces cannot be made here")
+        return
+    }
+    for failure in failures { Issue.record("\(failure)") }
 }
 
 /// Waits until there is something to read. - Returns: whether there is.
