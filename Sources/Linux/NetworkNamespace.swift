@@ -6,6 +6,14 @@ public func currentNetworkNamespace() throws(SystemError) -> OwnedFD {
     try FD.cwd.open("/proc/thread-self/ns/net", .readOnly)
 }
 
+/// A namespace of a process.
+///
+/// - Parameter name: as in `/proc/PID/ns`: `net`, `mnt`, `user`.
+/// - Throws: EACCES for a process whose credentials are not the caller's (ptrace(2), access mode checking).
+public func openNamespace(_ name: String, of pid: Int32) throws(SystemError) -> SharedFD {
+    SharedFD(try FD.cwd.open("/proc/\(pid)/ns/\(name)", .readOnly))
+}
+
 /// Does something in another network namespace and comes back, whatever happens there. What is opened meanwhile (sockets, files
 /// of /proc/sys/net) stays in that namespace.
 ///

@@ -43,9 +43,9 @@ public struct CreateRequest {
     /// The caller is in another user namespace than the one that owns its mount namespace: its capabilities mean nothing for
     /// what is mounted there.
     public var mountsAreForeign = false
-    /// Called once the first process is in its namespaces, with its pid, while it makes its mounts: what is to be done in them by the
-    /// creator takes no time of its own then. What it throws ends the creation.
-    public var whileMaking: ((_ pid: Int32) throws(RuntimeError) -> Void)?
+    /// Called once the first process is in its namespaces, with that of its network, while it makes its mounts: what is to be done in it by
+    /// the creator takes no time of its own then. What it throws ends the creation. Not called where the namespace cannot be had so early.
+    public var whileMaking: ((_ network: SharedFD) throws(RuntimeError) -> Void)?
 
     public init(id: String, bundle: String, root: String, spec: Spec) {
         self.id = id

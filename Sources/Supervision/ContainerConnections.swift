@@ -47,11 +47,9 @@ final class ContainerConnections {
 
     /// Connects a container that was made and not started. Nothing is left when this throws.
     ///
-    /// - Parameter pid: its first process.
-    func open(pid: Int32) throws(LaunchFailure) {
+    /// - Parameter namespace: the container's network namespace.
+    func open(_ namespace: SharedFD) throws(LaunchFailure) {
         do throws(NetworkError) {
-            let namespace: SharedFD
-            do throws(SystemError) { namespace = try openNamespace("net", of: pid) } catch { throw NetworkError(error) }
             self.namespace = namespace
             try network.attach(namespace: namespace)
             do throws(SystemError) { try resolver?.open(namespace: namespace) } catch { throw NetworkError(error) }

@@ -48,10 +48,10 @@ package struct LaunchedContainer {
 ///
 /// One run after the other: `create`, `start`, then after its end `delete`, then perhaps `create` again.
 package protocol ContainerLauncher: AnyObject {
-    /// - Parameter whileMaking: called with the first process's pid once it is in its namespaces, while the rest of the container is
-    ///   made. What it throws ends the creation. A launcher that sees the process only when all is made does not call it.
+    /// - Parameter whileMaking: called with the container's network namespace once the first process is in it, while the rest of the
+    ///   container is made. What it throws ends the creation. A launcher that sees the process only when all is made does not call it.
     func create(
-        _ stdio: ContainerStdio, whileMaking: @escaping (Int32) throws(LaunchFailure) -> Void
+        _ stdio: ContainerStdio, whileMaking: @escaping (SharedFD) throws(LaunchFailure) -> Void
     ) throws(LaunchFailure) -> LaunchedContainer
     /// Returns once the program runs.
     func start() throws(LaunchFailure)

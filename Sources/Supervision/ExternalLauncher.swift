@@ -31,7 +31,7 @@ final class ExternalLauncher: ContainerLauncher {
     fileprivate var pidFile: String { ContainerFiles.runDirectory(run: run, id: config.id) + "/pid" }
 
     func create(
-        _ stdio: ContainerStdio, whileMaking: @escaping (Int32) throws(LaunchFailure) -> Void
+        _ stdio: ContainerStdio, whileMaking: @escaping (SharedFD) throws(LaunchFailure) -> Void
     ) throws(LaunchFailure) -> LaunchedContainer {
         try prepareRootfs()
         _ = cl_unlinkat(AT_FDCWD, pidFile, 0)

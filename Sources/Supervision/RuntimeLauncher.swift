@@ -26,12 +26,12 @@ final class RuntimeLauncher: ContainerLauncher {
     }
 
     func create(
-        _ stdio: ContainerStdio, whileMaking: @escaping (Int32) throws(LaunchFailure) -> Void
+        _ stdio: ContainerStdio, whileMaking: @escaping (SharedFD) throws(LaunchFailure) -> Void
     ) throws(LaunchFailure) -> LaunchedContainer {
         var request = try makeRequest(stdio)
         let interruption = Interruption()
-        request.whileMaking = { (pid) throws(RuntimeError) in
-            do throws(LaunchFailure) { try whileMaking(pid) } catch {
+        request.whileMaking = { (network) throws(RuntimeError) in
+            do throws(LaunchFailure) { try whileMaking(network) } catch {
                 interruption.failure = error
                 throw RuntimeError(.system, "create container", cause: error.text)
             }
@@ -143,10 +143,6 @@ func freezeFile(_ record: CgroupRecord) -> String {
 }
 
 /// Keeps a namespace of a container beyond the container.
-func openNamespace(_ name: String, of pid: Int32) throws(SystemError) -> SharedFD {
-    SharedFD(try FD.cwd.open("/proc/\(pid)/ns/\(name)", .readOnly))
-}
-
 /// A line for whoever still reads our standard error.
 func complain(_ text: String) {
     try? FD.standardError.writeAll("berth-runtime supervise: \(text)\n")

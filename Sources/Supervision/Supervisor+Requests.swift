@@ -165,7 +165,7 @@ extension Supervisor {
             }
         } else if plan != nil, let container, stage == .created || stage == .running {
             // It was started without any.
-            connections = try ask { () throws(LaunchFailure) in try connect(adapted, pid: container.pid) }
+            connections = try ask { () throws(LaunchFailure) in try connect(adapted, networkNamespace(of: container.pid)) }
         }
         if let ports {
             userPorts?.apply(ports)

@@ -122,13 +122,13 @@ package final class Supervisor {
         unprotectFromOutOfMemory()
         do throws(LaunchFailure) {
             let stdio = try openStdio()
-            let launched = try launcher.create(stdio) { [unowned self] (pid) throws(LaunchFailure) in
+            let launched = try launcher.create(stdio) { [unowned self] (namespace) throws(LaunchFailure) in
                 // Without an endpoint it is the container that raises its loopback device, at a time of its own.
-                if config.network?.endpoints.isEmpty == false { try connect(pid) }
+                if config.network?.endpoints.isEmpty == false { try connect(namespace) }
             }
             container = launched
             try adopt(launched)
-            if connections == nil { try connect(launched.pid) }
+            if connections == nil, config.network != nil { try connect(networkNamespace(of: launched.pid)) }
         } catch {
             fail(error)
             return false
@@ -212,12 +212,16 @@ package final class Supervisor {
             "it was started without a network, and has another user namespace than networks have: stop it, connect it, and start it")
     }
 
-    private func connect(_ pid: Int32) throws(LaunchFailure) {
+    private func connect(_ namespace: SharedFD) throws(LaunchFailure) {
         guard let plan = config.network else { return }
-        connections = try connect(try adapt(plan), pid: pid)
+        connections = try connect(try adapt(plan), namespace)
     }
 
-    func connect(_ plan: NetworkPlan, pid: Int32) throws(LaunchFailure) -> ContainerConnections {
+    func networkNamespace(of pid: Int32) throws(LaunchFailure) -> SharedFD {
+        do throws(SystemError) { return try openNamespace("net", of: pid) } catch { throw LaunchFailure(error.description) }
+    }
+
+    func connect(_ plan: NetworkPlan, _ namespace: SharedFD) throws(LaunchFailure) -> ContainerConnections {
         let made = ContainerConnections(
             plan, id: arguments.id, run: arguments.run, loop: loop, hostSockets: userNetwork?.hostSockets
         ) { [unowned self] in becomeIdleSoon() }
@@ -225,7 +229,7 @@ package final class Supervisor {
             // Gone with a flush.
             if userPorts != nil, userNetwork == nil { try? TransparentReplies.ensure() }
         }
-        try made.open(pid: pid)
+        try made.open(namespace)
         return made
     }
 

@@ -22,7 +22,7 @@ final class ForkLauncher: ContainerLauncher {
     private let directory: String
 
     func create(
-        _ stdio: ContainerStdio, whileMaking: @escaping (Int32) throws(LaunchFailure) -> Void
+        _ stdio: ContainerStdio, whileMaking: @escaping (SharedFD) throws(LaunchFailure) -> Void
     ) throws(LaunchFailure) -> LaunchedContainer {
         if script == "FAIL-CREATE" { throw LaunchFailure(exitCode: 125, "no such image") }
         guard let pair = try? makePipe().take() else { throw LaunchFailure("pipe") }

@@ -102,7 +102,7 @@ extension Engine {
         do throws(ControlError) { try connection.kill(signal) } catch {
             // It was being killed when we asked, before the socket's end the lock's: what it was to signal runs on.
             guard error.code == .disconnected, let after = try? self.container(view.id), after.isAlive, after.observation.supervisorLost
-            else { throw EngineError(error) }
+            else { throw EngineError(control: error) }
             return try signalDirectly(after, signal)
         }
         try controlled { () throws(ControlError) in

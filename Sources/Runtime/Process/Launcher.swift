@@ -155,9 +155,11 @@ struct Launcher {
         // Ours is the only copy left on this side, so that the child's end is seen as the end of the file.
         let channel = SyncChannel(socket: sync.fd)
         close(childSync)
+        // Now: with other ids than ours, which it takes as soon as they are mapped, procfs shows it to nobody but the machine's root.
+        let network = request.whileMaking == nil ? nil : try? openNamespace("net", of: process.pid)
         if plan.namespaces.isNew(.user) { try mapIDs(process.pid, channel) }
         try NetworkDevices.move(plan.linux.netDevices, into: process.pid, userNamespace: plan.namespaces.isNew(.user))
-        try request.whileMaking?(process.pid)
+        if let network { try request.whileMaking?(network) }
         let console = try accompany(process.pid, channel)
         let record = try writeRecord(process.pid, cgroup)
         return Container(
