@@ -19,9 +19,12 @@ extension Engine {
             try? process.fd.sendSignal(SIGKILL)
             try awaitEnd(of: process.fd, milliseconds: 10_000)
         }
+        // One with a restart policy has ended for good only when it has gone itself: just after the end it has not said yet that it will
+        // start the container again.
+        let restarts = view.definition.restart.name != .no
         for _ in 0..<100 {
             seen = try observe(view.id)
-            if !seen.status.isAlive, seen.status != .restarting { return true }
+            if !seen.status.isAlive, seen.status != .restarting, !restarts || !hasSupervisor(view.id) { return true }
             usleep(10_000)
         }
         // Its restart policy brought it back, or nobody reaps it: without the supervisor it stays down.
