@@ -346,7 +346,7 @@ import Testing
                 let rested = anonymous()
                 print("questions a second of one name: \(one); of 9 containers: \(many); of 100: \(most)")
                 print("KiB: \(before) before, \(busy) then, \(rested) at rest")
-                world.expect(rested - before < 64, "\(rested - before) KiB are kept")
+                world.expect(rested - before < 256, "\(rested - before) KiB are kept")
             }
             withExtendedLifetime((web, others)) {}
         }

@@ -14,6 +14,11 @@ mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mount -t tmpfs -o mode=0755 tmpfs /run
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 mount -t tmpfs -o mode=0755 tmpfs /var/cache
+# podman wants to write a lock beside its configuration where netavark is installed.
+if test -d /etc/containers; then
+    cp -a /etc/containers /run/etc-containers
+    mount --bind /run/etc-containers /etc/containers
+fi
 # The host's /tmp is hidden now, and the repository may be there.
 mount -t tmpfs -o mode=0755 tmpfs /mnt
 mkdir /mnt/out /mnt/repository
