@@ -105,8 +105,8 @@ extension PortForwarder {
                 way.pipe = nil
             }
         }
-        // SPLICE_F_MOVE | SPLICE_F_NONBLOCK. A full pipe and an empty socket both say EAGAIN, so after either side has moved the other
-        // is asked again.
+        // SPLICE_F_MOVE | SPLICE_F_NONBLOCK; with SPLICE_F_MORE the kernel would hold back what fills no packet for 200 ms. A full pipe
+        // and an empty socket both say EAGAIN, so after either side has moved the other is asked again.
         while budget > 0 {
             var moved = 0
             if !way.hasEnded {
@@ -116,7 +116,7 @@ extension PortForwarder {
                 if count > 0 { (way.waiting, moved) = (way.waiting + count, count) }
             }
             if way.waiting > 0 {
-                let count = cl_splice(pipe.reader.raw, to, way.waiting, way.hasEnded ? 3 : 7 /* SPLICE_F_MORE */)
+                let count = cl_splice(pipe.reader.raw, to, way.waiting, 3)
                 if count < 0, count != -EAGAIN { return false }
                 if count > 0 { (way.waiting, moved) = (way.waiting - count, moved + count) }
             }

@@ -18,6 +18,7 @@ import erofs_layers  # noqa: E402
 import images  # noqa: E402
 from berth import Berth, programs  # noqa: E402
 from loop_store import LoopBerth  # noqa: E402
+from user_networks import World, dual_stack  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -122,3 +123,17 @@ def place(suite, who):
     os.chown(path, who.uid, who.gid)
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def world():
+    """A host of its own, connected to another, for networks of an ordinary user."""
+    made = World()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def user_net(world, user_berth):
+    with dual_stack(world, user_berth) as engine:
+        yield engine

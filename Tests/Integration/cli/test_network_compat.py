@@ -11,9 +11,7 @@ from net_host import lookup
 from test_network_connect import net as root_net  # noqa: F401
 from test_network_connect import who  # noqa: F401
 from test_network_rate import Pair
-from test_network_user import net as user_net  # noqa: F401
-from test_network_user import pytestmark as needs_pasta
-from test_network_user import world  # noqa: F401
+from user_networks import needs_pasta
 
 
 @pytest.fixture(params=["root", pytest.param("user", marks=needs_pasta)])

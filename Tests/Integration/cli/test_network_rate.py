@@ -11,9 +11,7 @@ from host import wait_for
 from net_host import in_namespace_of
 from test_network_connect import net as root_net  # noqa: F401
 from test_network_connect import who  # noqa: F401
-from test_network_user import net as user_net  # noqa: F401
-from test_network_user import pytestmark as needs_pasta
-from test_network_user import world  # noqa: F401
+from user_networks import needs_pasta
 
 # Takes one connection after another; prints how long each took.
 SINK = """

@@ -14,23 +14,14 @@ import threading
 
 import pytest
 from host import wait_for
-from user_networks import ADDRESS, ADDRESS6, OUTSIDE, OUTSIDE6, World, dual_stack, holders, wait_gone
+from user_networks import ADDRESS, ADDRESS6, OUTSIDE, OUTSIDE6, World, holders, needs_pasta, wait_gone
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("pasta"), reason="needs root to build a host of its own, and pasta (apt install passt)")  # fmt: skip
-
-
-@pytest.fixture
-def world():
-    made = World()
-    yield made
-    made.close()
+pytestmark = needs_pasta
 
 
 @pytest.fixture
-def net(world, user_berth):
-    with dual_stack(world, user_berth) as engine:
-        yield engine
+def net(user_net):
+    return user_net
 
 
 def up(world, engine, *flags, command=("sleep", "1000")):

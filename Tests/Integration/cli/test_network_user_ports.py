@@ -3,29 +3,19 @@
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 
 import pytest
 from host import wait_for
-from user_networks import ADDRESS, ADDRESS6, OUTSIDE, OUTSIDE6, World, dual_stack, holders
+from user_networks import ADDRESS, ADDRESS6, OUTSIDE, OUTSIDE6, holders, needs_pasta
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("pasta"), reason="needs root to build a host of its own, and pasta (apt install passt)")  # fmt: skip
-
-
-@pytest.fixture
-def world():
-    made = World()
-    yield made
-    made.close()
+pytestmark = needs_pasta
 
 
 @pytest.fixture
-def net(world, user_berth):
-    with dual_stack(world, user_berth) as engine:
-        yield engine
+def net(user_net):
+    return user_net
 
 
 def up(world, engine, name, *flags):
@@ -74,6 +64,36 @@ s.bind(("0.0.0.0", 8080))
 if sys.argv[1] == "tcp": s.listen()
 print("taken")
 """
+
+
+ECHO = """
+import socket
+listener = socket.create_server(("0.0.0.0", 80))
+print("ready", flush=True)
+while True:
+    client, _ = listener.accept()
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    while data := client.recv(4096): client.sendall(data)
+"""
+TALKER = """
+import socket, sys, time
+s = socket.create_connection((sys.argv[1], 8080))
+s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+begin = time.monotonic()
+for number in range(100):
+    s.sendall(b"x")
+    assert s.recv(10) == b"x"
+print(time.monotonic() - begin)
+"""
+
+
+def test_small_messages_are_passed_on_at_once(world, net):
+    """A byte that is held back until more comes would be for 200 ms: nothing more comes before it is answered."""
+    inside = up(world, net, "one", "-p", "8080:80")
+    server = world.python(inside, ECHO)
+    assert server.stdout.readline() == "ready\n"
+    took = float(world.python("outside", TALKER, ADDRESS).communicate()[0])
+    assert took < 2, f"{took:.2f} s for 100 questions and answers"
 
 
 def test_ipv6_and_a_second_address(world, net):

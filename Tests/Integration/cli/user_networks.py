@@ -9,9 +9,12 @@ import shutil
 import subprocess
 import tempfile
 
+import pytest
 from berth import Outcome
 from host import wait_for
 
+needs_pasta = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("pasta"), reason="needs root to build a host of its own, and pasta (apt install passt)")  # fmt: skip
 ADDRESS, OUTSIDE = "198.51.100.10", "198.51.100.1"
 ADDRESS6, OUTSIDE6 = "2001:db8:1::10", "2001:db8:1::1"
 
