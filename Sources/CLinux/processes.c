@@ -285,9 +285,9 @@ static int send_child(void *argument) {
 }
 
 int cl_defer_send(int fd, const void *message, size_t size, const int *kept, int count) {
-    /* One at a time: its stack is used again, and what it left for waitpid is taken away, when the next one starts. */
-    static char *stack;
-    static int last;
+    /* One of each thread at a time: its stack is used again, and what it left for waitpid is taken away, when the next one starts. */
+    static _Thread_local char *stack;
+    static _Thread_local int last;
     size_t stack_size = 32 * 1024;
     if (size > 8 * 1024 || count > 8) return -EMSGSIZE;
     if (last > 0) while (waitpid(last, 0, __WALL) < 0 && errno == EINTR) {}

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Testing
 
@@ -17,6 +18,23 @@ struct SpawnTests {
             #expect(error?.errno == errno, "\(path)")
             #expect(error?.object == path)
         }
+    }
+
+    /// The process that sends is waited for until it has let go of what is not its own; two at once must not take each other's word.
+    @Test func messagesAreSentLaterByManyThreadsAtOnce() async throws {
+        let sent = await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<4 {
+                group.addTask {
+                    guard let numbers = try? makeSocketPair(.datagram).take() else { return 0 }
+                    let (near, far) = (SharedFD(owning: numbers.first), SharedFD(owning: numbers.second))
+                    return (0..<300).count { _ in
+                        cl_defer_send(near.raw, "x", 1, [], 0) > 0 && (try? far.fd.receive(limit: 8))?.bytes.count == 1
+                    }
+                }
+            }
+            return await group.reduce(0, +)
+        }
+        #expect(sent == 1200)
     }
 
     @Test func aMissingWorkingDirectoryIsAnError() throws {

@@ -245,7 +245,7 @@ int cl_defer_close(int fd);
 /* Sends a message and looks at no answer, in a process that ends with that: for requests which the kernel carries out within
  * send(2) and which take long (the removal of a network device: a grace period of all processors). That process keeps the
  * `count` (at most 8) descriptors in `kept` as long, for those whose last close(2) takes long; every other one it inherits is
- * closed there before this returns. For one thread only. Returns its pid (only __WALL waits for it; the next call does) or
+ * closed there before this returns. Returns its pid (only __WALL waits for it; the next call does) or
  * -errno. */
 int cl_defer_send(int fd, const void *message, size_t size, const int *kept, int count);
 
