@@ -171,6 +171,11 @@ private struct StaticRoute {
     }
 }
 
+extension NetworkPlan {
+    /// Whether anything of it is in the firewall.
+    var needsFirewall: Bool { !ports.isEmpty || endpoints.contains(where: \.isBridged) }
+}
+
 extension EndpointPlan {
     /// Whether the container is connected by a cable to a bridge of ours.
     var isBridged: Bool { bridge.parent == nil }

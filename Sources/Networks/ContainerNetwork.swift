@@ -43,7 +43,7 @@ public final class ContainerNetwork {
             // Ports come first: they are what fails when somebody else was quicker.
             let elements = try PortElements.make(plan.ports, id: id)
             _ = try ports.bind(try PortBindings.keys(plan.ports))
-            if plan.endpoints.contains(where: \.isBridged) || !elements.isEmpty { watchRuleset() }
+            if plan.needsFirewall { watchRuleset() }
             try connect(plan.endpoints, routes: try Self.defaultRoutes(plan.endpoints))
             // Elements last: whoever comes by a published port finds the container's address.
             if !elements.isEmpty { try publish(elements) }
@@ -61,7 +61,7 @@ public final class ContainerNetwork {
             if !ports.isEmpty, let elements = try? PortElements.make(plan.ports, id: id) { try? host.firewall.remove(elements) }
             // The kernel does that by itself when the container's namespace ends; but somebody may have joined it and keep it.
             // And closing a socket of the firewall waits until removed elements are gone for good: another grace period.
-            let closing = [host.firewall.fd] + (changes.map { [$0.descriptor.fd] } ?? [])
+            let closing = [host.openedFirewall?.fd, changes?.descriptor.fd].compactMap { $0 }
             host.route.removeLater(plan.endpoints.filter(\.isBridged).flatMap(\.hostDevices), closing: closing)
             let inner = plan.endpoints.filter { !$0.isBridged }.map(\.interface)
             if !inner.isEmpty { try? inside { (route) throws(SystemError) in route.removeLater(inner, closing: []) } }
@@ -98,7 +98,7 @@ public final class ContainerNetwork {
         }
         plan = next
         try networkError { () throws(SystemError) in
-            try host.firewall.remove(difference.removedElements)
+            if !difference.removedElements.isEmpty { try host.firewall.remove(difference.removedElements) }
             for endpoint in difference.removedEndpoints { try removeEnd(of: endpoint, host) }
         }
         ports.release(difference.removedPorts)
@@ -108,7 +108,7 @@ public final class ContainerNetwork {
 
     private func undo(_ difference: PlanDifference, _ bound: Set<PortBindings.Key>) {
         guard let host = opened else { return }
-        try? host.firewall.remove(difference.addedElements)
+        if !difference.addedElements.isEmpty { try? host.firewall.remove(difference.addedElements) }
         for endpoint in difference.addedEndpoints { try? removeEnd(of: endpoint, host) }
         for (endpoint, _) in difference.changedRates { try? host.setRate(endpoint) }
         ports.release(bound)
@@ -119,7 +119,7 @@ public final class ContainerNetwork {
 
     /// After a flush: the table, the bridges' elements, and this container's ports again. Idempotent.
     public func repair() throws(NetworkError) {
-        guard namespace != nil else { return }
+        guard namespace != nil, plan.needsFirewall else { return }
         let host = try host()
         try networkError { () throws(SystemError) in try host.repairRuleset() }
         for endpoint in plan.endpoints where endpoint.isBridged { try host.ensure(endpoint.bridge) }

@@ -6,7 +6,8 @@ import Linux
 /// Whoever needs a bridge first makes it; nothing has to be running for it. One thread only.
 public final class HostNetwork {
     let route: RouteSocket
-    let firewall: FirewallSocket
+    /// Once something has needed it: containers on devices of the host's (macvlan, ipvlan) run on kernels without nf_tables.
+    private(set) var openedFirewall: FirewallSocket?
     private let run: String
 
     /// Opens sockets in the network namespace of the calling thread.
@@ -14,7 +15,15 @@ public final class HostNetwork {
     public init(run: String) throws(NetworkError) {
         self.run = run
         route = try networkError { () throws(SystemError) in try RouteSocket() }
-        firewall = try networkError { () throws(SystemError) in try FirewallSocket() }
+    }
+
+    var firewall: FirewallSocket {
+        get throws(SystemError) {
+            if let openedFirewall { return openedFirewall }
+            let made = try FirewallSocket()
+            openedFirewall = made
+            return made
+        }
     }
 
     /// Makes a network's bridge and its firewall elements, and the table itself, unless they stand; where the network is no bridge, the
@@ -193,7 +202,12 @@ public final class HostNetwork {
     /// - Parameter id: the container's.
     public func forget(_ plan: NetworkPlan, id: String) throws(NetworkError) {
         try networkError { () throws(SystemError) in
-            try firewall.remove(from: PortElements.sets, where: PortElements.isOf(id))
+            do throws(SystemError) {
+                try firewall.remove(from: PortElements.sets, where: PortElements.isOf(id))
+            } catch {
+                // A kernel without nf_tables has nothing of them.
+                if plan.needsFirewall || error.errno != .protocolNotSupported { throw error }
+            }
             for endpoint in plan.endpoints {
                 // It may have had a limit that the plan has no more.
                 for (name, kind) in [(endpoint.hostInterface, "veth"), (endpoint.shaper, "ifb")] where try route.link(name)?.kind == kind {

@@ -110,7 +110,7 @@ package struct PortBindings {
 
 extension Errno {
     fileprivate static let addressInUse = Errno(rawValue: EADDRINUSE)
-    fileprivate static let protocolNotSupported = Errno(rawValue: EPROTONOSUPPORT)
+    static let protocolNotSupported = Errno(rawValue: EPROTONOSUPPORT)
     fileprivate static let socketTypeNotSupported = Errno(rawValue: ESOCKTNOSUPPORT)
 }
 

@@ -57,11 +57,16 @@ class Run:
         (self.directory / "pid").write_text(str(self.process.pid))
 
     def ended(self):
-        """Whether the machine is gone; a worker that did not start it looks at its pid."""
+        """Whether the machine is gone; a worker that did not start it looks at its pid, which the one that did may not have waited for."""
         if self.process is not None:
             return self.process.poll() is not None
         pid = self.directory / "pid"
-        return pid.exists() and not os.path.exists(f"/proc/{pid.read_text()}")
+        if not pid.exists():
+            return False
+        try:
+            return pathlib.Path(f"/proc/{pid.read_text()}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        except OSError:
+            return True
 
     def of(self, name):
         """The lines of a test, or None while there is none that says it is complete."""
@@ -138,7 +143,7 @@ def outcome(machine_run):
     """Waits for the result of a test in the machine: a list of its cases."""
 
     def get(name):
-        found = wait_for(lambda: machine_run.of(name) or (machine_run.ended() and "ended"), f"{name} in the machine", machine.DEADLINE + 330)
+        found = wait_for(lambda: machine_run.of(name) or (machine_run.ended() and "ended"), f"{name} in the machine", machine.DEADLINE + 60)
         if found == "ended":
             found = machine_run.of(name)
         if found is None:

@@ -25,7 +25,11 @@ mkdir /mnt/out /mnt/repository
 mount -t hostfs none /mnt/out -o "$OUT"
 mount -t hostfs -o ro none /mnt/repository -o "$(cat /mnt/out/repository)"
 ip link set lo up
-busybox insmod /mnt/repository/.build/uml/tree/usr/lib/uml/modules/*/kernel/fs/overlayfs/overlay.ko
+modules=$(echo /mnt/repository/.build/uml/tree/usr/lib/uml/modules/*/kernel)
+for module in fs/overlayfs/overlay lib/crc-ccitt net/ipv6/ipv6 net/llc/llc net/802/stp net/802/garp net/802/mrp net/8021q/8021q \
+    drivers/net/veth drivers/net/dummy drivers/net/macvlan drivers/net/ipvlan/ipvlan; do
+    busybox insmod "$modules/$module.ko"
+done
 # cgroup v2 gives controllers to children only of a cgroup without processes.
 mkdir /sys/fs/cgroup/init
 echo $$ > /sys/fs/cgroup/init/cgroup.procs

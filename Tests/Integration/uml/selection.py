@@ -8,8 +8,8 @@ SUITE = pathlib.Path(__file__).resolve().parents[1]
 IN_THE_MACHINE = "BERTH_IN_THE_MACHINE" in os.environ
 MODULES = [
     "uml/guest/test_limits.py", "uml/guest/test_ownership.py", "uml/guest/test_delegation.py", "uml/guest/test_apparmor.py",
-    "uml/guest/test_engine.py", "uml/guest/test_systemd.py", "uml/guest/test_podman.py", "runtime/test_cgroups.py",
-    "runtime/test_control.py", "runtime/test_devices.py",
+    "uml/guest/test_engine.py", "uml/guest/test_systemd.py", "uml/guest/test_podman.py", "uml/guest/test_network_devices.py",
+    "runtime/test_cgroups.py", "runtime/test_control.py", "runtime/test_devices.py",
 ]  # fmt: skip
 
 
