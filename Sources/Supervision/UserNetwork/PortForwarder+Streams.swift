@@ -32,6 +32,10 @@ struct PipePool {
         let reader: SharedFD
         let writer: SharedFD
     }
+    /// Bytes; what an ordinary user may ask for (fs.pipe-max-size). A quarter of it moves a fifth less. Pages are there only while they
+    /// carry something, but count against what all of a user's pipes may have (fs.pipe-user-pages-soft).
+    static let capacity = 1 << 20
+    private static let maximumIdle = 4
     private var idle: [Pipe] = []
 
     mutating func take() -> Pipe? {
@@ -39,12 +43,12 @@ struct PipePool {
         var fds: [Int32] = [-1, -1]
         guard cl_pipe2(&fds, Int32(O_NONBLOCK)) >= 0 else { return nil }
         // Where the user has too many pipes already it stays smaller.
-        _ = cl_fcntl(fds[0], 1031 /* F_SETPIPE_SZ */, 256 << 10)
+        _ = cl_fcntl(fds[0], 1031 /* F_SETPIPE_SZ */, PipePool.capacity)
         return Pipe(reader: SharedFD(owning: fds[0]), writer: SharedFD(owning: fds[1]))
     }
 
     /// Only an empty one.
-    mutating func give(_ pipe: Pipe) { if idle.count < 16 { idle.append(pipe) } }
+    mutating func give(_ pipe: Pipe) { if idle.count < Self.maximumIdle { idle.append(pipe) } }
 }
 
 extension PortForwarder {
@@ -86,7 +90,7 @@ extension PortForwarder {
             guard cl_poll(&fd, &wanted, &got, 1, 0) > 0, got & Int16(POLLOUT) != 0 else { return }
             stream.isConnected = true
         }
-        var budget = 1 << 20
+        var budget = 4 * PipePool.capacity
         var isWhole = move(&stream.toServer, stream.client.raw, stream.server.raw, &budget)
         isWhole = move(&stream.toClient, stream.server.raw, stream.client.raw, &budget) && isWhole
         if !isWhole { return close(stream, resetting: true) }
@@ -110,7 +114,7 @@ extension PortForwarder {
         while budget > 0 {
             var moved = 0
             if !way.hasEnded {
-                let count = cl_splice(from, pipe.writer.raw, 256 << 10, 3)
+                let count = cl_splice(from, pipe.writer.raw, PipePool.capacity, 3)
                 if count == 0 { way.hasEnded = true }
                 if count < 0, count != -EAGAIN { return false }
                 if count > 0 { (way.waiting, moved) = (way.waiting + count, count) }
