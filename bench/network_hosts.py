@@ -98,7 +98,7 @@ class World:
     """A machine outside, and hosts each connected to it by a cable of its own, with their default route there."""
 
     def __init__(self):
-        self.outside, self.hosts = Namespace(), []
+        self.outside, self.hosts, self.behind = Namespace(), [], []
 
     def host(self):
         """198.18.0.0/15 is for measurements (RFC 2544); of each cable the outside has the first address, the host the second."""
@@ -116,12 +116,37 @@ class World:
             output(["ip", "route", "add", "default", "via", host.outside_address])
         return host
 
+    def far(self, routers=10):
+        """A machine that many routers behind the one outside: a cable inside this machine is a hundred times as short as a real one."""
+        if self.behind:
+            return self.behind[-1]
+        nearer = self.outside
+        for number in range(1, routers + 2):
+            farther = Namespace()
+            self.behind.append(farther)
+            ends = f"198.19.{number}.1", f"198.19.{number}.2"
+            with nearer:
+                output(["ip", "link", "add", "onward", "type", "veth", "peer", "name", "back", "netns", farther.path])
+                output(["ip", "address", "add", f"{ends[0]}/24", "dev", "onward"])
+                output(["ip", "link", "set", "onward", "up"])
+                output(["sysctl", "-qw", "net.ipv4.ip_forward=1"])
+            with farther:
+                output(["ip", "address", "add", f"{ends[1]}/24", "dev", "back"])
+                output(["ip", "link", "set", "back", "up"])
+                output(["ip", "route", "add", "default", "via", ends[0]])
+            with nearer:
+                output(["ip", "route", "add", "198.19.0.0/16", "via", ends[1]])
+            nearer = farther
+        self.behind[-1].address_there = f"198.19.{len(self.behind)}.2"
+        return self.behind[-1]
+
     def close(self):
         """Ends who is left on the hosts: they were made for this run, so all are ours."""
         for host in self.hosts:
             kill(host.processes)
             host.close()
-        self.outside.close()
+        for namespace in [self.outside, *self.behind]:
+            namespace.close()
 
 
 class Covered:

@@ -172,7 +172,10 @@ class NetworkRows:
                 "port": ("the host to a user's published port", lambda place: Way(place.inside, place.host, place.host.own_address)),
                 "outside": ("another machine to a user's published port",
                             lambda place: Way(place.inside, self.world.outside, place.host.own_address)),
-                "out": ("a user's container to another machine", lambda place: Way(self.world.outside, place.inside, place.host.outside_address)),
+                "out": ("a user's container to a machine behind ten routers",
+                        lambda place: Way(self.world.far(), place.inside, self.world.far().address_there)),
+                "near": ("a user's container to a machine beside it, no router between",
+                         lambda place: Way(self.world.outside, place.inside, place.host.outside_address)),
             }
             tables = []
             for key, (title, build) in ways.items():
@@ -182,8 +185,54 @@ class NetworkRows:
                 for who, value in found.items():
                     table.add(who, value, at_least=None if who.startswith("berth") else AS_FAST)
                 tables.append(table)
+            for table, server, address in ((tables[2], self.world.far(), self.world.far().address_there), (tables[3], self.world.outside, None)):
+                table.note = self.distance(server, address)
             tables[1].note = "The client's address as the container sees it. " + "; ".join(seen) + "."
+            tables.append(self.round_trips(places))
         return tables
+
+    def distance(self, server, address):
+        """How far a machine is from a host, without any of the programs between."""
+        host = self.world.hosts[0]
+        direct = Way(server, host, address or host.outside_address)
+        rate = direct.rate(1)
+        return f"From the host itself: {number(rate)} Gbit/s, the shortest round trip {direct.shortest} µs."
+
+    def round_trips(self, places):
+        """A byte and the byte that answers it, again and again by one connection."""
+        table = self.table(
+            "user-answer", "a byte from another machine to a user's published port, and its answer", "µs, median (min–max)",
+            "Not slower than podman; 20 % are noise")  # fmt: skip
+        found = {who: place if isinstance(place, NotMeasured) else [] for who, place in places.items()}
+        for _ in range(3 if self.quick else 7):
+            for who, place in places.items():
+                if isinstance(found[who], list):
+                    try:
+                        found[who].append(self.round_trip(place))
+                    except (NotMeasured, OSError) as why:
+                        found[who] = why if isinstance(why, NotMeasured) else NotMeasured(str(why))
+        for who, values in found.items():
+            table.add(who, values if isinstance(values, NotMeasured) else Sample(values), at_least=0.8 if who.startswith("podman") else None)
+        return table
+
+    def round_trip(self, place, count=200):
+        port = hosts.Pair.port
+        with place.inside:
+            echo = subprocess.Popen(["python3", "-c", ECHO, str(port)], stdin=harness.DEVNULL, stdout=subprocess.PIPE, text=True)
+        try:
+            if echo.stdout.readline() != "ready\n":
+                raise NotMeasured("the server does not start")
+            with self.world.outside, socket.create_connection((place.host.own_address, port), timeout=5) as client:
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                for _ in range(count // 10):
+                    answered(client)
+                begin = time.monotonic()
+                for _ in range(count):
+                    answered(client)
+                return (time.monotonic() - begin) / count * 1e6
+        finally:
+            echo.stdout.close()
+            harness.end(echo, 2)
 
     def user_places(self, stack):
         places = {}
@@ -391,6 +440,22 @@ class NetworkRows:
         return more if more > 0 else None, f"{number(more) if more > 0 else 'nothing'} ({number(joined)} against {number(without)})"
 
 
+ECHO = """
+import socket, sys
+server = socket.create_server(("0.0.0.0", int(sys.argv[1])))
+print("ready", flush=True)
+client, _ = server.accept()
+client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+while data := client.recv(100): client.sendall(data)
+"""
+
+
+def answered(client):
+    client.sendall(b"x")
+    if client.recv(100) != b"x":
+        raise NotMeasured("the connection has ended")
+
+
 class Place:
     """Where a user's container is: the host, and the namespace inside."""
 
@@ -402,7 +467,7 @@ class Way:
     """Bytes from a client's namespace to an address that leads to a server's namespace."""
 
     def __init__(self, server, client, address):
-        self.server, self.client, self.address = server, client, address
+        self.server, self.client, self.address, self.shortest = server, client, address, None
 
     def rate(self, seconds):
         """Gbit/s that arrive."""
@@ -423,6 +488,7 @@ class Way:
             report = json.loads(done.stdout or "{}")
             if "error" in report or "end" not in report:
                 raise NotMeasured(report.get("error") or harness.last_line(done.stderr))
+            self.shortest = report["end"]["streams"][0]["sender"].get("min_rtt")
             return report["end"]["sum_received"]["bits_per_second"] / 1e9
         except subprocess.TimeoutExpired:
             raise NotMeasured("iperf3 does not end") from None
