@@ -72,6 +72,7 @@ final class PortForwarder {
     private var ports: [UInt32: HostPort] = [:]
     private var isPaused = false
     private var resumeAt = Int64.max
+    private var endSilentAt = Int64.max
     private var isStopped = false
     /// Connections with more to move than one turn allows.
     var busy: [ForwardedStream] = []
@@ -110,10 +111,20 @@ final class PortForwarder {
                     busy = []
                     for stream in again where !stream.isClosed { move(stream) }
                     if isPaused, monotonicNanoseconds() >= resumeAt { setPaused(false) }
-                    if count == 0 { endSilentSessions() }
+                    lookAtSessions()
                 }
             }
         }
+    }
+
+    /// Every ten seconds, however much comes by other ports meanwhile.
+    private func lookAtSessions() {
+        if sessions.isEmpty { return endSilentAt = Int64.max }
+        let now = monotonicNanoseconds()
+        if endSilentAt == Int64.max { endSilentAt = now + 10_000_000_000 }
+        if now < endSilentAt { return }
+        endSilentSessions()
+        endSilentAt = now + 10_000_000_000
     }
 
     private func timeout() -> Int32 {
