@@ -81,11 +81,19 @@ extension ContainerNetwork {
     func addChild(of parent: ParentPlan, _ endpoint: EndpointPlan, _ host: HostNetwork, _ namespace: FD) throws(NetworkError) {
         let (mac, _) = try Self.addresses(of: endpoint)
         let link = try host.link(parent, of: endpoint.bridge)
-        var batch = RouteBatch()
-        batch.addChild(endpoint.interface, of: link.index, parent, mac: mac, namespace: namespace, mtu: endpoint.bridge.mtu)
-        let prepared = batch
-        do throws(SystemError) {
+        func make(_ name: String) throws(SystemError) {
+            var batch = RouteBatch()
+            batch.addChild(name, of: link.index, parent, mac: mac, namespace: namespace, mtu: endpoint.bridge.mtu)
+            let prepared = batch
             try Self.patiently(parent.mode == "passthru") { () throws(SystemError) in try host.route.send(prepared) }
+        }
+        do throws(SystemError) {
+            do throws(SystemError) { try make(endpoint.interface) } catch {
+                guard error.errno == .exists else { throw error }
+                // Before Linux 6.15 a name that a device of the host's has (eth0) cannot be given at once.
+                try make(endpoint.hostInterface)
+                try nameInside(endpoint)
+            }
         } catch {
             let device = endpoint.bridge.device
             switch error.errno {
@@ -101,6 +109,21 @@ extension ContainerNetwork {
                 throw host.failure(
                     endpoint.bridge, "its parent \(device) has another container, and one of them wants it alone (mode passthru)", .inUse)
             default: throw NetworkError(error)
+            }
+        }
+    }
+
+    /// A device that was made under the name of an end on the host gets its own, or goes.
+    private func nameInside(_ endpoint: EndpointPlan) throws(SystemError) {
+        try inside { (route) throws(SystemError) in
+            guard let made = try route.link(endpoint.hostInterface) else {
+                throw SystemError(.noDevice, "find network device", endpoint.hostInterface)
+            }
+            var batch = RouteBatch()
+            batch.rename(endpoint.hostInterface, to: endpoint.interface, index: made.index)
+            do throws(SystemError) { try route.send(batch) } catch {
+                try? route.remove(endpoint.hostInterface)
+                throw error
             }
         }
     }

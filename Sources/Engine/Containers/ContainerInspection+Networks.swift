@@ -78,7 +78,7 @@ extension ContainerInspection {
         let shown = isConnected ? record : nil
         func subnet(_ address: IPAddress?) -> NetworkSubnet? { address.flatMap { network?.subnet(of: $0) } }
         func gateway(_ address: IPAddress?) -> String {
-            network?.leadsOut == false ? "" : subnet(address)?.gateway.description ?? ""
+            network?.hasGateway == false ? "" : subnet(address)?.gateway.description ?? ""
         }
         w.field("EndpointID", shown?.id ?? "")
         w.field("Gateway", gateway(shown?.ipv4))

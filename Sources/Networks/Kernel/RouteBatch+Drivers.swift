@@ -33,6 +33,14 @@ extension RouteBatch {
         }
     }
 
+    /// Of a device that is down.
+    mutating func rename(_ name: String, to other: String, index: UInt32) {
+        batch.add(16, "rename network device \(name) to", other) { body in
+            Self.header(&body, index: index, up: nil)
+            body.attribute(3, other)
+        }
+    }
+
     /// A device of the host's that carries what has a VLAN's tag on another one.
     mutating func addVLAN(_ name: String, on parent: UInt32, id: UInt16) {
         batch.add(16, flags: 0x600, "make network device", name) { body in

@@ -66,6 +66,22 @@ def test_ipvlan(net, mode):
     reach(net, one, two, "two", "lan", OUTSIDE)
     route = json.loads(one.run("ip", "-j", "route", "show", "default"))[0]
     assert route.get("gateway") == (OUTSIDE if mode == "l2" else None), route
+    assert settings(net, "one", "lan")["Gateway"] == (OUTSIDE if mode == "l2" else "")
+
+
+@pytest.mark.parametrize("driver", ["macvlan", "ipvlan"])
+def test_a_parent_is_called_as_the_containers_device(net, driver):
+    """Linux looks for the new device's name among the host's before 6.15."""
+    for host in (net.host, net.outside):
+        host.run("ip", "link", "set", "cable", "name", "eth0")
+    net.ok("network", "create", "-d", driver, *SUBNET, "-o", "parent=eth0", "lan")
+    one, two = up(net, "one", "lan"), up(net, "two", "lan")
+    reach(net, one, two, "two", "lan", OUTSIDE)
+    assert one.links() == {"lo", "eth0"}
+    net.ok("rm", "-f", "one", "two")
+    net.ok("network", "rm", "lan")
+    for host in (net.host, net.outside):
+        host.run("ip", "link", "set", "eth0", "name", "cable")
 
 
 def test_ipvlan_comes_and_goes_while_a_container_runs(net):
