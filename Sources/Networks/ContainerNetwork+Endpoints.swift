@@ -172,6 +172,17 @@ private struct StaticRoute {
 }
 
 extension NetworkPlan {
+    /// Refuses two devices with one name: taking away the one would be the end of the other.
+    func requireOwnNames() throws(NetworkError) {
+        var names: Set<String> = []
+        for endpoint in endpoints where !names.insert(endpoint.interface).inserted {
+            throw NetworkError(
+                .inUse, "connect to network", endpoint.bridge.networkName,
+                cause: "another network's device in the container is called \(endpoint.interface) already: "
+                    + "give another name with the option com.docker.network.endpoint.ifname")
+        }
+    }
+
     /// Whether anything of it is in the firewall.
     var needsFirewall: Bool { !ports.isEmpty || endpoints.contains(where: \.isBridged) }
 }

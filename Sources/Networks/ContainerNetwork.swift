@@ -40,6 +40,7 @@ public final class ContainerNetwork {
     public func attach(namespace: SharedFD) throws(NetworkError) {
         self.namespace = namespace
         do throws(NetworkError) {
+            try plan.requireOwnNames()
             // Ports come first: they are what fails when somebody else was quicker.
             let elements = try PortElements.make(plan.ports, id: id)
             _ = try ports.bind(try PortBindings.keys(plan.ports))
@@ -81,8 +82,10 @@ public final class ContainerNetwork {
             plan = next
             return
         }
+        try next.requireOwnNames()
         let difference = try PlanDifference(from: plan, to: next, id: id)
         let host = try host()
+        if next.needsFirewall { watchRuleset() }
         let bound = try ports.bind(difference.addedPorts)
         do throws(NetworkError) {
             try networkError { () throws(SystemError) in

@@ -55,16 +55,20 @@ final class ContainerConnections {
             do throws(SystemError) { try resolver?.open(namespace: namespace) } catch { throw NetworkError(error) }
             // Last: who finds the name reaches the container. It has not started yet, and finds its own.
             try register(plan)
-            if let file = network.watch {
-                watch = try? loop.add(file.fd, .readable) { [unowned self] _ in
-                    // What cannot be repaired now is told by nobody; the next change of the rules is another try.
-                    if network.rulesetChanged() { try? network.repair() }
-                    onRulesetChange()
-                }
-            }
+            watchRuleset()
         } catch {
             close()
             throw LaunchFailure(error.description)
+        }
+    }
+
+    /// Once something of the container's is in the firewall, which may be with a later connection.
+    private func watchRuleset() {
+        guard watch == nil, let file = network.watch else { return }
+        watch = try? loop.add(file.fd, .readable) { [unowned self] _ in
+            // What cannot be repaired now is told by nobody; the next change of the rules is another try.
+            if network.rulesetChanged() { try? network.repair() }
+            onRulesetChange()
         }
     }
 
@@ -85,8 +89,16 @@ final class ContainerConnections {
     func change(to next: NetworkPlan) throws(NetworkError) {
         if next == plan { return }
         try network.change(to: next)
-        try changeResolver(next.resolver)
-        try register(next)
+        watchRuleset()
+        do throws(NetworkError) {
+            try changeResolver(next.resolver)
+            try register(next)
+        } catch {
+            try? changeResolver(plan.resolver)
+            try? register(plan)
+            try? network.change(to: plan)
+            throw error
+        }
         plan = next
     }
 

@@ -123,9 +123,11 @@ extension Supervisor {
 
     /// Takes over what may change while a container runs.
     private func reload() throws(ControlError) {
-        configStamp = stamp()
+        let seen = stamp()
         let fresh = try SupervisionConfig.load(from: directory.fd)
         try changeNetwork(to: fresh.network)
+        // Not what was refused: whoever wrote that may be killed before it is taken back.
+        configStamp = seen
         config.name = fresh.name
         config.stopSignal = fresh.stopSignal
         config.stopTimeoutSeconds = fresh.stopTimeoutSeconds

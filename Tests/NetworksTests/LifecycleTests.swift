@@ -188,6 +188,37 @@ struct LifecycleTests {
         }
     }
 
+    /// The second would be taken away under the first one's name.
+    @Test func twoDevicesDoNotHaveOneName() throws {
+        try onHost { host in
+            let one = try TestContainer(host, [endpoint(network(1), 2)])
+            var plan = one.plan
+            plan.endpoints.append(endpoint(network(2), 2))
+            let before = try host.snapshot()
+            let error = #expect(throws: NetworkError.self) { try one.network.change(to: plan) }
+            #expect(error?.description.contains("called eth0 already") == true)
+            try expectSame(host.snapshot(), before)
+        }
+    }
+
+    /// Also of a container that had nothing in it when it was started.
+    @Test func aFlushIsNoticedByWhoWasConnectedLater() throws {
+        try onHost { host in
+            let one = try TestContainer(host, [])
+            #expect(one.network.watch == nil)
+            var plan = one.plan
+            plan.endpoints = [endpoint(network(1), 2)]
+            try one.network.change(to: plan)
+            let watch = try #require(one.network.watch)
+            try host.shell("nft flush ruleset")
+            var event = pollfd(fd: watch.raw, events: Int16(POLLIN), revents: 0)
+            #expect(poll(&event, 1, 1000) == 1)
+            #expect(one.network.rulesetChanged())
+            try one.network.repair()
+            #expect(try HostNetwork(run: host.run).firewall.isWhole())
+        }
+    }
+
     @Test(arguments: ["nft flush ruleset", "nft delete table inet berth", "nft flush table inet berth"])
     func aFlushIsNoticedAndRepaired(flush: String) throws {
         try onHost { host in

@@ -200,7 +200,11 @@ extension Engine {
     /// Gives a container another name.
     public func rename(_ text: String, to name: String) throws(EngineError) {
         try ContainerNames.check(name)
-        var definition = try self.definition(of: text)
+        try changingConnections(of: text) { (view) throws(EngineError) in try rename(view.definition, to: name) }
+    }
+
+    private func rename(_ definition: ContainerDefinition, to name: String) throws(EngineError) {
+        var definition = definition
         let old = definition.name
         if old == name { throw .invalid("Renaming a container with the same name as its current name") }
         definition.name = name
@@ -226,8 +230,8 @@ extension Engine {
             var config = try? SupervisionConfig.load(from: directory.fd)
         else { return }
         config.name = definition.name
-        // What it is called in its networks.
-        if config.network != nil { config.network = try? currentPlanner(definition)?.plan() }
+        // What it is called in its networks. Where that cannot be told now they stay as they are.
+        if config.network != nil, let plan = try? currentPlanner(definition)?.plan() { config.network = plan }
         try? config.save(in: directory.fd, durable: false)
         if let connection = try? connect(definition.id) { try? connection.reload() }
     }

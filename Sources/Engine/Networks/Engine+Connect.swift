@@ -77,10 +77,13 @@ extension Engine {
     ///
     /// - Returns: the container's id.
     public func reloadNetworks(_ container: String) throws(EngineError) -> String {
-        let view = try self.container(container)
-        guard view.isAlive else { throw EngineError(.conflict, sentence: "container \(view.id) is not running") }
-        try reloadNetworks(of: view)
-        return view.id
+        var id = ""
+        try changingConnections(of: container) { (view) throws(EngineError) in
+            guard view.isAlive else { throw EngineError(.conflict, sentence: "container \(view.id) is not running") }
+            try reloadNetworks(of: view)
+            id = view.id
+        }
+        return id
     }
 
     /// A command that was killed may have changed the row only: the container gets what the row says, whoever asks for it again.

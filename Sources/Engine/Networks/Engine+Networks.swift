@@ -204,10 +204,16 @@ extension Engine {
                 return changed.encode()
             }
         }
+        var failure: EngineError?
         for record in try stored({ () throws(StoreError) in try store.endpoints(ofNetwork: definition.id) }) {
-            guard let view = try? container(record.containerID) else { continue }
-            try reloadNetworks(of: view)
+            do throws(EngineError) {
+                try changingConnections(of: record.containerID) { (view) throws(EngineError) in try reloadNetworks(of: view) }
+            } catch {
+                // One that has gone meanwhile asks nobody; the others are told all the same.
+                if error.code != .notFound, failure == nil { failure = error }
+            }
         }
+        if let failure { throw failure }
     }
 
     // MARK: Removal

@@ -39,8 +39,11 @@ struct TunnelPeers {
         addresses = addresses.filter { $0.isIPv6 == isIPv6 }
     }
 
-    /// The same list serves on every host: what is sent to oneself would go in circles.
-    mutating func remove(own: Set<IPAddress>) { addresses.subtract(own) }
+    /// The same list serves on every host: what is sent to oneself would go in circles. Many hosts call themselves 127.0.1.1.
+    mutating func remove(own: Set<IPAddress>) {
+        addresses.subtract(own)
+        addresses = addresses.filter { !$0.isLoopback && !$0.isUnspecified }
+    }
 }
 
 /// Addresses of names, asked for where the host asks, by a thread that waits for them.
