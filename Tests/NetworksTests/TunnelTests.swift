@@ -136,7 +136,8 @@ struct TunnelTests {
             try host.shell("kill \(pid)")
             #expect(ask("hosts.example.org", 300) == nil)
             #expect(PeerLookup.addresses(of: "localhost", isIPv6: false)?.map(\.description) == ["127.0.0.1"])
-            var peers = try TunnelPeers(TunnelPlan(device: "v", vni: 1, port: 1, peers: ["dns:localhost", "10.9.0.2", "127.0.1.1", "0.0.0.0"]))
+            let list = ["dns:localhost", "10.9.0.2", "127.0.1.1", "0.0.0.0"]
+            var peers = try TunnelPeers(TunnelPlan(device: "v", vni: 1, port: 1, peers: list))
             peers.remove(own: try RouteSocket().ownAddresses())
             #expect(peers.addresses.map(\.description) == ["10.9.0.2"] && peers.isComplete && !peers.isIPv6)
             #expect(throws: NetworkError.self) { try TunnelPeers(TunnelPlan(device: "v", vni: 1, port: 1, peers: ["host"])) }
