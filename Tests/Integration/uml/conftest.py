@@ -8,11 +8,9 @@ import getpass
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 
 import pytest
 
@@ -98,10 +96,14 @@ class Run:
             self.process.wait()
 
 
+def is_worker(config):
+    return hasattr(config, "workerinput")
+
+
 def run_directory(config):
-    """One for all workers of a session."""
-    worker = getattr(config, "workerinput", None)
-    return pathlib.Path(tempfile.gettempdir(), f"berth-machine-{worker['testrunuid'] if worker else os.getpid()}")
+    """One for all workers of a session, among its other temporary directories."""
+    base = config._tmp_path_factory.getbasetemp()
+    return (base.parent if is_worker(config) else base) / "machine"
 
 
 def pytest_collection_finish(session):
@@ -128,9 +130,10 @@ def pytest_collection_modifyitems(items):
 
 def pytest_sessionfinish(session):
     run = getattr(session.config, "berth_machine", None)
-    if run is not None and run.process is not None:
+    # A worker is told to finish when there is no test left for it, and another may still wait for the machine: that ends with the
+    # worker's process, when all are done.
+    if run is not None and run.process is not None and not is_worker(session.config):
         run.stop()
-        shutil.rmtree(run.directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +146,7 @@ def outcome(machine_run):
     """Waits for the result of a test in the machine: a list of its cases."""
 
     def get(name):
-        found = wait_for(lambda: machine_run.of(name) or (machine_run.ended() and "ended"), f"{name} in the machine", machine.DEADLINE + 60)
+        found = wait_for(lambda: machine_run.of(name) or (machine_run.ended() and "ended"), f"{name} in the machine", machine.DEADLINE + 330)
         if found == "ended":
             found = machine_run.of(name)
         if found is None:

@@ -37,7 +37,7 @@ SUITE = "trixie"
 PACKAGES = ["user-mode-linux", "libc6", "apparmor", "libapparmor1"]
 INTERPRETER, OWN_INTERPRETER = b"/lib64/ld-linux-x86-64.so.2\0", b"lib/ld-linux-x86-64.so.2"
 MEMORY = 1024  # MiB; only what is touched is used
-DEADLINE = 700  # seconds; alone it takes 90, beside all other tests on two processors four times as long
+DEADLINE = 400
 
 
 class Unavailable(Exception):
