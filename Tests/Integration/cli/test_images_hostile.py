@@ -259,11 +259,15 @@ def test_s44_a_racer(fresh, canary, place, run):
     thread = threading.Thread(target=racer)
     thread.start()
     try:
-        result = fresh.call("import", path, "hostile:1", timeout=120)
+        # On a busy machine a whole import may pass before the racer gets a processor.
+        for attempt in range(20):
+            result = fresh.call("import", path, f"hostile:{attempt}", timeout=120)
+            assert result.code in (0, 1), result.err
+            if swapped[0] > 0:
+                break
     finally:
         stop.set()
         thread.join()
-    assert result.code in (0, 1), result.err
     # The fixture compares the canary; here only that there was a race.
     assert swapped[0] > 0
 
