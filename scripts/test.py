@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs the tests and says one line at the end: N passed, N failed, N skipped.
 
-usage: scripts/test.py [--full] [unit] [integration] [-- arguments for pytest]
+usage: scripts/test.py [--full] [unit] [integration] [-- arguments for pytest, files to run instead of all among them]
 
 BERTH_TEST_USER  the ordinary user of the rootless half (default berth-test; made when it is missing)
 JOBS             parallel builds and tests (default: processors)
@@ -118,14 +118,21 @@ def privileges():
 
 
 def pytest(name, arguments, environment, deadline):
-    report = RESULTS / f"{name}.xml"
-    report.unlink(missing_ok=True)
-    command = [
-        # One worker more than processors: most tests wait for processes and sockets a good part of their time.
-        *privileges(), "/usr/bin/python3", "-m", "pytest", "Tests/Integration", "-q", "-n", str(int(JOBS) + 1), "--dist", "loadgroup",
-        "-o", "faulthandler_timeout=300", "--tb=short", f"--junitxml={report}", *arguments,
-    ]  # fmt: skip
-    return count(report, run(command, deadline, environment))
+    """The tests side by side, then those that measure times (marked quiet) one after the other."""
+    counts = Counts()
+    where = [] if any((ROOT / word.partition("::")[0]).exists() for word in arguments) else ["Tests/Integration"]
+    # One worker more than processors: most tests wait for processes and sockets a good part of their time.
+    for suffix, words in {"": ["-m", "not quiet", "-n", str(int(JOBS) + 1), "--dist", "loadgroup"], "-quiet": ["-m", "quiet"]}.items():
+        report = RESULTS / f"{name}{suffix}.xml"
+        report.unlink(missing_ok=True)
+        command = [
+            *privileges(), "/usr/bin/python3", "-m", "pytest", *where, "-q", *words,
+            "-o", "faulthandler_timeout=300", "--tb=short", f"--junitxml={report}", *arguments,
+        ]  # fmt: skip
+        code = run(command, deadline, environment)
+        # 5: arguments left none of this kind.
+        counts += count(report, 0 if code == 5 else code)
+    return counts
 
 
 def integration(full, arguments):

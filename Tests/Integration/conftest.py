@@ -21,6 +21,7 @@ from runtime import Container, Suite  # noqa: E402
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "runc_vulnerable(why): a hostile case that this old runc does not withstand")
+    config.addinivalue_line("markers", "quiet: measures times of a few seconds or less; scripts/test.py runs it when no other test runs")
     config.addinivalue_line("markers", "xdist_group(name): tests that one worker runs, one after the other")
 
 

@@ -204,6 +204,7 @@ def test_rmi_of_a_platform(listed):
 # A thousand
 
 
+@pytest.mark.quiet
 def test_a_thousand_images(fresh, place, suite):
     """From the database alone: no layer is looked at (the figure is the release build's to keep; see docs/reliability.md)."""
     load(fresh, place, "1", ["one:1"])

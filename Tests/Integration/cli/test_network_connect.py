@@ -214,16 +214,13 @@ def test_a_port_of_another_container(net):
     net.call("start", "one").fails(1, "8080", "two")
 
 
+@pytest.mark.quiet
 def test_five_thousand_ports(net):
-    times = []
-    # Other tests run beside this one: of three times the quickest is its own.
-    while len(times) < 3 and (not times or min(times) >= 3):
-        net.call("rm", "-f", "one")
-        begin = time.monotonic()
-        one = up(net, "one", "-p", "10000-14999:10000-14999")
-        times.append(time.monotonic() - begin)
-    print(f"{times} s for 5,000 ports")
-    assert min(times) < 3, "asked: one second; this is a build for debugging"
+    begin = time.monotonic()
+    one = up(net, "one", "-p", "10000-14999:10000-14999")
+    took = time.monotonic() - begin
+    print(f"{took:.2f} s for 5,000 ports")
+    assert took < 3, "asked: one second; this is a build for debugging"
     with serve(one, "tcp", "0.0.0.0", 12345):
         assert ask(net.outside, "tcp", HERE, 12345).startswith(OUTSIDE + " ")
     assert len(net.processes()) <= 2, "no process for each port"

@@ -249,6 +249,7 @@ def test_a_copy_into_the_store_goes_on_where_it_was(fresh, registry):
     invariants.check_invariants(fresh)
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("name", ["INT", "TERM"])
 def test_a_signal_ends_a_pull_at_once(fresh, registry, name):
     blob, diff = big("data", 1 << 20)
