@@ -28,22 +28,47 @@ final class ForwardedStream {
 
 /// Pipes that carry data wait here for the next who needs one: an idle connection has none.
 struct PipePool {
-    struct Pipe {
+    final class Pipe {
         let reader: SharedFD
         let writer: SharedFD
+        /// Set while it has `PipePool.wideCapacity`.
+        fileprivate var wide: WideCount?
+
+        fileprivate init(reader: SharedFD, writer: SharedFD) {
+            self.reader = reader
+            self.writer = writer
+        }
+
+        // Also where a connection is closed with something left in its pipe.
+        deinit { wide?.value -= 1 }
     }
-    /// Bytes; what an ordinary user may ask for (fs.pipe-max-size). A quarter of it moves a fifth less. Pages are there only while they
-    /// carry something, but count against what all of a user's pipes may have (fs.pipe-user-pages-soft).
-    static let capacity = 1 << 20
+
+    fileprivate final class WideCount { var value = 0 }
+
+    /// Bytes; what an ordinary user may ask for (fs.pipe-max-size). A quarter of it moves a fifth less.
+    static let wideCapacity = 1 << 20
+    /// What is in a pipe stays there while a client does not read, and counts against what all pipes of the user may have
+    /// (fs.pipe-user-pages-soft, 64 MiB): who takes nothing holds back 8 MiB, and the rest go on with 64 KiB each.
+    private static let maximumWide = 8
     private static let maximumIdle = 4
+    private let wide = WideCount()
     private var idle: [Pipe] = []
 
     mutating func take() -> Pipe? {
-        if let last = idle.popLast() { return last }
+        if let index = idle.lastIndex(where: { $0.wide != nil }) { return idle.remove(at: index) }
+        // A narrow one may become wide when those that were have gone.
+        guard let pipe = idle.popLast() ?? make() else { return nil }
+        // Refused where the user has too many already.
+        if wide.value < Self.maximumWide, cl_fcntl(pipe.writer.raw, 1031 /* F_SETPIPE_SZ */, Self.wideCapacity) >= 0 {
+            wide.value += 1
+            pipe.wide = wide
+        }
+        return pipe
+    }
+
+    private func make() -> Pipe? {
         var fds: [Int32] = [-1, -1]
         guard cl_pipe2(&fds, Int32(O_NONBLOCK)) >= 0 else { return nil }
-        // Where the user has too many pipes already it stays smaller.
-        _ = cl_fcntl(fds[0], 1031 /* F_SETPIPE_SZ */, PipePool.capacity)
         return Pipe(reader: SharedFD(owning: fds[0]), writer: SharedFD(owning: fds[1]))
     }
 
@@ -90,7 +115,7 @@ extension PortForwarder {
             guard cl_poll(&fd, &wanted, &got, 1, 0) > 0, got & Int16(POLLOUT) != 0 else { return }
             stream.isConnected = true
         }
-        var budget = 4 * PipePool.capacity
+        var budget = 4 * PipePool.wideCapacity
         var isWhole = move(&stream.toServer, stream.client.raw, stream.server.raw, &budget)
         isWhole = move(&stream.toClient, stream.server.raw, stream.client.raw, &budget) && isWhole
         if !isWhole { return close(stream, resetting: true) }
@@ -114,7 +139,7 @@ extension PortForwarder {
         while budget > 0 {
             var moved = 0
             if !way.hasEnded {
-                let count = cl_splice(from, pipe.writer.raw, PipePool.capacity, 3)
+                let count = cl_splice(from, pipe.writer.raw, PipePool.wideCapacity, 3)
                 if count == 0 { way.hasEnded = true }
                 if count < 0, count != -EAGAIN { return false }
                 if count > 0 { (way.waiting, moved) = (way.waiting + count, count) }

@@ -111,14 +111,14 @@ final class PortForwarder {
                     busy = []
                     for stream in again where !stream.isClosed { move(stream) }
                     if isPaused, monotonicNanoseconds() >= resumeAt { setPaused(false) }
-                    lookAtSessions()
+                    endSilentSessionsWhenDue()
                 }
             }
         }
     }
 
     /// Every ten seconds, however much comes by other ports meanwhile.
-    private func lookAtSessions() {
+    private func endSilentSessionsWhenDue() {
         if sessions.isEmpty { return endSilentAt = Int64.max }
         let now = monotonicNanoseconds()
         if endSilentAt == Int64.max { endSilentAt = now + 10_000_000_000 }

@@ -1,5 +1,6 @@
 """Ports of an ordinary user's container that are published, and taken back, while it runs."""
 
+import fcntl
 import json
 import os
 import pathlib
@@ -87,6 +88,7 @@ print(time.monotonic() - begin)
 """
 
 
+@pytest.mark.quiet
 def test_small_messages_are_passed_on_at_once(world, net):
     """A byte that is held back until more comes would be for 200 ms: nothing more comes before it is answered."""
     inside = up(world, net, "one", "-p", "8080:80")
@@ -94,6 +96,62 @@ def test_small_messages_are_passed_on_at_once(world, net):
     assert server.stdout.readline() == "ready\n"
     took = float(world.python("outside", TALKER, ADDRESS).communicate()[0])
     assert took < 2, f"{took:.2f} s for 100 questions and answers"
+
+
+SPRING = """
+import socket, threading
+def pour(client):
+    try:
+        while True: client.sendall(bytes(1 << 16))
+    except OSError: pass
+listener = socket.create_server(("0.0.0.0", 80), backlog=64)
+print("ready", flush=True)
+while True: threading.Thread(target=pour, args=[listener.accept()[0]], daemon=True).start()
+"""
+IDLERS = """
+import socket, sys, time
+idle = [socket.create_connection((sys.argv[1], 8080)) for _ in range(40)]
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+READER = """
+import socket, sys
+s = socket.create_connection((sys.argv[1], 8080))
+count = 0
+while count < 64 << 20: count += len(s.recv(1 << 20))
+print("done")
+"""
+
+
+def pipes(pid):
+    """Sizes in bytes of the pipes that a process has."""
+    found = {}
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        path = f"/proc/{pid}/fd/{name}"
+        target = os.readlink(path)
+        if target.startswith("pipe:") and target not in found:
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            found[target] = fcntl.fcntl(fd, 1032)  # F_GETPIPE_SZ
+            os.close(fd)
+    return list(found.values())
+
+
+def test_clients_that_do_not_read_hold_back_little(world, net):
+    """What they do not take lies in pipes, and those count against what all of the user's programs may have."""
+    inside = up(world, net, "one", "-p", "8080:80")
+    assert world.python(inside, SPRING).stdout.readline() == "ready\n"
+    pid = forwarder(net, world, "one")[0]
+    for _ in range(2):
+        command = [*world.outside.wrap("net"), "python3", "-c", IDLERS, ADDRESS]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as idlers:
+            assert idlers.stdout.readline() == "ready\n"
+            wait_for(lambda: len(pipes(pid)) >= 40, "the pipes to be there")
+            sizes = sorted(pipes(pid), reverse=True)
+            assert sizes[7] == 1 << 20 and sum(sizes) <= (8 << 20) + 64 * (64 << 10), sizes
+            assert world.python("outside", READER, ADDRESS).communicate(timeout=20)[0] == "done\n", "others are served"
+            idlers.stdin.close()
+        # Also what was left in them when they went.
+        wait_for(lambda: len(pipes(pid)) <= 4, "the pipes to go")
 
 
 def test_ipv6_and_a_second_address(world, net):
