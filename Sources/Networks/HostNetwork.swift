@@ -69,6 +69,12 @@ public final class HostNetwork {
         _ plan: BridgePlan, _ elements: BridgeElements, _ peers: TunnelPeers?
     ) throws(SystemError) -> Result<Link, NetworkError> {
         var bridge = plan
+        if let peers, !peers.isFamilyKnown {
+            return .failure(
+                failure(
+                    plan, "no name of its other hosts has an address now, so IPv4 and IPv6 cannot be told apart: give one (option local)",
+                    .notFound))
+        }
         if bridge.mtu == 0, let tunnel = plan.tunnel, let peers { bridge.mtu = try tunnelMTU(tunnel, peers) }
         // The firewall comes first: a bridge that is up is guarded.
         try firewall.writeRuleset()

@@ -105,6 +105,9 @@ extension ContainerNetwork {
                 throw host.failure(
                     endpoint.bridge,
                     "its parent \(device) is a port of a bridge or bond, or carries other kinds of devices: choose another", .inUse)
+            case .invalid where parent.kind == .macvlan && endpoint.bridge.mtu > link.mtu:
+                throw host.failure(
+                    endpoint.bridge, "its parent \(device) takes packets of at most \(link.mtu) bytes: choose no greater MTU", .invalid)
             case .invalid where parent.kind == .macvlan:
                 throw host.failure(
                     endpoint.bridge, "its parent \(device) has another container, and one of them wants it alone (mode passthru)", .inUse)

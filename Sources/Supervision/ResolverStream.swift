@@ -8,40 +8,20 @@ final class ResolverStream {
     let socket: SharedFD
     let question: ResolverQuestion
     var token: EventLoop.Token?
-    private var output: [UInt8]
-    private var sent = 0
-    private var input: [UInt8] = []
+    private var exchange: DNSStream
 
     init(_ socket: SharedFD, _ question: ResolverQuestion) {
         self.socket = socket
         self.question = question
-        let message = question.query.encoded(id: question.id)
-        output = [UInt8(message.count >> 8 & 0xff), UInt8(message.count & 0xff)] + message
-    }
-
-    enum Step {
-        case waiting, failed
-        case answered([UInt8])
+        exchange = DNSStream(question.query.encoded(id: question.id))
     }
 
     /// Does what can be done now.
-    func advance(_ loop: EventLoop, _ buffer: inout [UInt8]) -> Step {
-        while sent < output.count {
-            let count = socket.fd.sendNow(output, from: sent)
-            if count == -Int(EAGAIN) || count == -Int(ENOTCONN) { return .waiting }
-            if count <= 0 { return .failed }
-            sent += count
-            if sent == output.count, let token { loop.change(token, .readable) }
-        }
-        while true {
-            let count = socket.fd.receiveStream(into: &buffer)
-            if count == -Int(EAGAIN) { return .waiting }
-            if count <= 0 { return .failed }
-            input += buffer[..<count]
-            guard input.count >= 2 else { continue }
-            let length = Int(input[0]) << 8 | Int(input[1])
-            if input.count >= 2 + length { return .answered(Array(input[2..<(2 + length)])) }
-        }
+    func advance(_ loop: EventLoop, _ buffer: inout [UInt8]) -> DNSStream.Step {
+        let wasSending = exchange.isSending
+        let step = exchange.advance(socket.fd, &buffer)
+        if wasSending, !exchange.isSending, case .waiting = step, let token { loop.change(token, .readable) }
+        return step
     }
 
     func end(_ loop: EventLoop) {

@@ -130,6 +130,9 @@ struct ParentDeviceTests {
             let alone = try TestContainer(host, [lan(3, mode: "passthru")])
             #expect(refusal(lan(4)).hasSuffix("its parent up0 has another container, and one of them wants it alone (mode passthru)"))
             alone.network.detach()
+            var large = lan(4)
+            large.bridge.mtu = 9000
+            #expect(refusal(large).hasSuffix("its parent up0 takes packets of at most 1500 bytes: choose no greater MTU"))
             _ = outside
         }
     }

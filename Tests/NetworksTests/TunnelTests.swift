@@ -133,6 +133,7 @@ struct TunnelTests {
             }
             #expect(ask("hosts.example.org") == ["10.9.0.1", "10.9.0.2"], "the first server is not there")
             #expect(ask("none.example.org") == [])
+            #expect(ask("many.example.org")?.count == 100, "they have no room in a datagram")
             try host.shell("kill \(pid)")
             #expect(ask("hosts.example.org", 300) == nil)
             #expect(PeerLookup.addresses(of: "localhost", isIPv6: false)?.map(\.description) == ["127.0.0.1"])
@@ -144,17 +145,43 @@ struct TunnelTests {
         }
     }
 
-    /// Answers with two addresses for one name, and that there is no other.
+    /// Answers with two addresses for one name, over TCP with a hundred for another, and that there is no third.
     private static let nameServer = """
-        import socket, struct, sys
-        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("10.9.0.2", 53)); open(sys.argv[1], "w").close()
+        import socket, struct, sys, threading
+        def answer(q, most):
+            end = q.index(b"\\0", 12) + 5
+            have = {b"\\x05hosts\\x07example\\x03org\\0": 2, b"\\x04many\\x07example\\x03org\\0": 100}.get(q[12:end - 4])
+            flags = 0x8183 if have is None else 0x8180 if have <= most else 0x8380
+            records = [struct.pack(">HHHIH4B", 0xc00c, 1, 1, 5, 4, 10, 9, 0, n + 1) for n in range(have or 0)][:most]
+            return q[:2] + struct.pack(">HHHHH", flags, 1, len(records), 0, 0) + q[12:end] + b"".join(records)
+        def streams(t):
+            while True:
+                c, _ = t.accept()
+                q = c.recv(2000)
+                if len(q) == 2: q += c.recv(2000)
+                a = answer(q[2:], 1000)
+                a = struct.pack(">H", len(a)) + a
+                c.sendall(a[:700]); c.sendall(a[700:]); c.close()
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("10.9.0.2", 53))
+        t = socket.create_server(("10.9.0.2", 53)); threading.Thread(target=streams, args=[t], daemon=True).start()
+        open(sys.argv[1], "w").close()
         while True:
             q, client = s.recvfrom(2000)
-            end = q.index(b"\\0", 12) + 5
-            known = q[12:end - 4] == b"\\x05hosts\\x07example\\x03org\\x00"
-            s.sendto(q[:2] + struct.pack(">HHHHH", 0x8180 if known else 0x8183, 1, 2 if known else 0, 0, 0) + q[12:end]
-                + (b"".join(b"\\xc0\\x0c" + struct.pack(">HHIH4B", 1, 1, 5, 4, 10, 9, 0, n) for n in (1, 2)) if known else b""), client)
+            s.sendto(answer(q, 40), client)
         """
+
+    /// A device for other hosts is of one family for good: none is made while nothing says of which.
+    @Test func noFamilyIsGuessed() throws {
+        try onHost { host in
+            let error = #expect(throws: NetworkError.self) {
+                try TestContainer(host, [endpoint(shared(1, peers: ["dns:none.invalid"]), 1, 2)])
+            }
+            #expect(error?.cause.contains("give one (option local)") == true, "\(String(describing: error))")
+            #expect(try RouteSocket().link("vx-net") == nil)
+            _ = try TestContainer(host, [endpoint(shared(1, peers: ["dns:none.invalid"]) { $0.tunnel?.local = "10.9.0.1" }, 1, 2)])
+            #expect(try RouteSocket().link("vx-net") != nil)
+        }
+    }
 
     @Test func whatStandsInTheWayIsNamed() throws {
         try onHost { host in

@@ -8,6 +8,8 @@ struct TunnelPeers {
     private(set) var addresses: Set<IPAddress> = []
     /// Every name was answered: who is not here is none.
     private(set) var isComplete = true
+    /// An address said so. A device for the hosts is of one family for good.
+    let isFamilyKnown: Bool
 
     static let namePrefix = "dns:"
 
@@ -36,6 +38,7 @@ struct TunnelPeers {
             if let found { addresses.formUnion(found) } else { isComplete = false }
         }
         self.isIPv6 = isIPv6
+        isFamilyKnown = known != nil || !addresses.isEmpty
         addresses = addresses.filter { $0.isIPv6 == isIPv6 }
     }
 
@@ -79,20 +82,49 @@ enum PeerLookup {
         try socket.fd.connect(to: server)
         let random = randomBytes(2)
         let id = UInt16(random[0]) << 8 | UInt16(random[1])
-        guard socket.fd.sendNow(query.encoded(id: id)) > 0 else { return nil }
+        let message = query.encoded(id: id)
+        guard socket.fd.sendNow(message) > 0 else { return nil }
         let limit = min(end, monotonicNanoseconds() + 600_000_000)
         var buffer = [UInt8](repeating: 0, count: DNSMessage.largestDatagram)
-        while true {
-            let left = (limit - monotonicNanoseconds()) / 1_000_000
-            var event = pollfd(fd: socket.raw, events: Int16(POLLIN), revents: 0)
-            guard left > 0, poll(&event, 1, Int32(clamping: left)) > 0 else { return nil }
+        while wait(socket.fd, Int16(POLLIN), until: limit) {
             let (count, _) = socket.fd.receive(into: &buffer)
             // Nobody listens there.
             guard count > 0 else { return nil }
-            let answer = Array(buffer.prefix(count))
-            guard let reply = DNSReply.read(answer), reply.id == id, reply.isAbout(query) else { continue }
+            var answer = Array(buffer.prefix(count))
+            guard let reply = DNSReply.begin(answer), reply.id == id, reply.isAbout(query) else { continue }
+            if reply.isTruncated {
+                guard let whole = try askByStream(message, server, until: end), let reply = DNSReply.begin(whole), reply.id == id,
+                    reply.isAbout(query)
+                else { return nil }
+                answer = whole
+            }
+            guard let reply = DNSReply.read(answer) else { continue }
             return reply.code == .noError || reply.code == .noSuchName ? answer : nil
         }
+        return nil
+    }
+
+    /// For an answer that has no room in a datagram.
+    private static func askByStream(_ message: [UInt8], _ server: InternetEndpoint, until end: Int64) throws(SystemError) -> [UInt8]? {
+        let socket = try makeInternetSocket(SocketKind.stream, isIPv6: server.isIPv6)
+        do throws(SystemError) { try socket.fd.connect(to: server) } catch { if error.errno != .inProgress { throw error } }
+        var exchange = DNSStream(message)
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while wait(socket.fd, Int16(exchange.isSending ? POLLOUT : POLLIN), until: end) {
+            switch exchange.advance(socket.fd, &buffer) {
+            case .waiting: continue
+            case .failed: return nil
+            case .answered(let answer): return answer
+            }
+        }
+        return nil
+    }
+
+    /// - Returns: false when that time has come.
+    private static func wait(_ socket: FD, _ events: Int16, until end: Int64) -> Bool {
+        let left = (end - monotonicNanoseconds()) / 1_000_000
+        var event = pollfd(fd: socket.rawValue, events: events, revents: 0)
+        return left > 0 && poll(&event, 1, Int32(clamping: left)) > 0
     }
 
     /// From /etc/hosts.
