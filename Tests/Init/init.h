@@ -22,6 +22,7 @@ struct verb {
 extern const struct verb look_verbs[];
 extern const struct verb act_verbs[];
 extern const struct verb call_verbs[];
+extern const struct verb net_verbs[];
 
 /// Prints `ok` or the errno's name, and turns it into an exit status: 0 or 1.
 int report(int result);

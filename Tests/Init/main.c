@@ -21,7 +21,7 @@ int report(int result) {
 }
 
 static int run_verb(int argc, char **argv) {
-    static const struct verb *const tables[] = {look_verbs, act_verbs, call_verbs};
+    static const struct verb *const tables[] = {look_verbs, act_verbs, call_verbs, net_verbs};
     for (size_t table = 0; table < sizeof tables / sizeof tables[0]; table++) {
         for (const struct verb *verb = tables[table]; verb->name != NULL; verb++) {
             if (strcmp(verb->name, argv[0]) != 0) continue;

@@ -156,7 +156,7 @@ def build_init():
             units = [str(source) for source in sources if source.suffix == ".c"]
             part = target.with_suffix(".part")
             flags = ["-static", "-s", "-Os", "-Wall", "-Wextra", "-Werror"]
-            subprocess.run(["gcc", *flags, "-o", str(part), *units], check=True)
+            subprocess.run(["gcc", *flags, "-o", str(part), *units, "-lresolv"], check=True)
             part.rename(target)
     return target
 

@@ -129,7 +129,7 @@ extension Engine {
     /// A user's are in the namespace of their containers.
     private func forgetConnections(_ view: ContainerView, _ directory: FD) {
         guard view.definition.isConnectable, !directory.exists(ContainerFiles.exitRecord),
-            let plan = try? currentPlanner(view.definition)?.plan()
+            let plan = try? leasedPlanner(view.definition)?.plan()
         else { return }
         if !host.isRootless { kernelNetworks.forget(plan, view.id) }
         // All of them: a network it was disconnected from may have its names still, when that was not carried out any more.

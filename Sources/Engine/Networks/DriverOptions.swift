@@ -24,6 +24,9 @@ struct DriverOptions: Hashable {
         case .bridge, nil: bridge = try BridgeOptions(network.options)
         }
     }
+
+    /// Whether containers send to the outside without asking for a gateway's hardware address: the host routes.
+    var isRouted: Bool { parent?.isRouted ?? false }
 }
 
 /// Options of networks whose containers' devices lie on one of the host's.
@@ -32,7 +35,6 @@ struct ParentOptions: Hashable {
     var device = ""
     var plan: ParentPlan
 
-    /// Whether containers send to the outside without asking for a gateway's hardware address: the host routes.
     var isRouted: Bool { plan.kind == .ipvlan && plan.mode != "l2" }
 
     private static let flags = ["bridge", "private", "vepa"]

@@ -43,6 +43,7 @@ extension Engine {
     /// Ends a container's connection to a network.
     ///
     /// - Parameter force: also where its supervisor cannot carry it out.
+    /// - Throws: Docker's sentences; what the supervisor could not do, and then nothing is changed.
     public func disconnect(_ container: String, from network: String, force: Bool = false) throws(EngineError) {
         try changingConnections(of: container) { (view) throws(EngineError) in try disconnect(view, from: network, force: force) }
     }
@@ -65,11 +66,25 @@ extension Engine {
             throw EngineError(
                 .conflict, sentence: "container \(view.id) is not connected to network \(found.name)")
         }
-        let durability: Durability = view.definition.autoRemove ? .volatile : .durable
-        _ = try stored { () throws(StoreError) in
-            try store.disconnect(container: view.id, position: position, durability: durability)
+        // The device first: an address is nobody else's while the container still has it.
+        do throws(EngineError) {
+            try reloadNetworks(of: view, without: position)
+        } catch {
+            // With --force the address is given up all the same.
+            if !force {
+                carryOutAgain(view)
+                throw error
+            }
         }
-        do throws(EngineError) { try reloadNetworks(of: view) } catch { if !force { throw error } }
+        let durability: Durability = view.definition.autoRemove ? .volatile : .durable
+        do throws(StoreError) {
+            _ = try store.disconnect(container: view.id, position: position, durability: durability)
+        } catch {
+            carryOutAgain(view)
+            throw EngineError(error)
+        }
+        // Only the database still knows of ports that led in by it.
+        if !view.definition.allBindings.isEmpty { carryOutAgain(view) }
     }
 
     /// Makes what the host has of a running container's networks anew where something is missing, and asks again who the other hosts of
@@ -126,26 +141,44 @@ extension Engine {
     /// from the database and written again.
     func changingConnections(of container: String, _ change: (ContainerView) throws(EngineError) -> Void) throws(EngineError) {
         let id = try self.container(container).id
-        let lock = try during("lock connections of container", id) { () throws(SystemError) in
-            let directory = try FD.cwd.open(roots.container(id), [.readOnly, .directory, .noFollow])
-            let file = try directory.fd.open(ContainerFiles.connectionsLock, [.readWrite, .create, .noFollow], mode: 0o600)
-            try file.fd.lock(.exclusive)
-            return SharedFD(consume file)
+        let lock: SharedFD
+        do throws(EngineError) {
+            lock = try lockConnections(of: id)
+        } catch {
+            // Another command has removed it since: that is the better sentence.
+            _ = try self.container(id)
+            throw error
         }
         // Only now: another change may have come before.
         try change(try self.container(id))
         withExtendedLifetime(lock) {}
     }
 
+    private func lockConnections(of id: String) throws(EngineError) -> SharedFD {
+        try during("lock connections of container", id) { () throws(SystemError) in
+            let directory = try FD.cwd.open(roots.container(id), [.readOnly, .directory, .noFollow])
+            let file = try directory.fd.open(ContainerFiles.connectionsLock, [.readWrite, .create, .noFollow], mode: 0o600)
+            try file.fd.lock(.exclusive)
+            return SharedFD(consume file)
+        }
+    }
+
     /// Writes the files of a container anew from the database and tells its supervisor, where one runs.
-    func reloadNetworks(of view: ContainerView) throws(EngineError) {
+    ///
+    /// - Parameter leaving: the position of a connection that is about to end: the container is to be without it.
+    func reloadNetworks(of view: ContainerView, without leaving: Int? = nil) throws(EngineError) {
         guard let connection = try supervisor(of: view.id) else { return }
         connection.watch(view.observation.supervisor)
         let store = try self.store()
         var connections = try stored { () throws(StoreError) in try store.connections(ofContainer: view.id) }
-        let networks = try networks(of: view.definition, store)
+        connections.endpoints.removeAll { $0.position == leaving }
+        let networks = try networks(of: view.definition, store).filter { network in
+            connections.endpoints.contains { $0.networkID == network.id }
+        }
         let leadsOut = networks.contains(where: \.publishes)
-        if !view.definition.allBindings.isEmpty, connections.ports.isEmpty == leadsOut {
+        if leaving != nil {
+            if !leadsOut { connections.ports = [] }
+        } else if !view.definition.allBindings.isEmpty, connections.ports.isEmpty == leadsOut {
             // The first connection that ports can be published by, or the last one is gone.
             connections = try connectForStart(view.definition) ?? connections
         }

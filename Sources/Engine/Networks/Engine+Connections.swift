@@ -225,10 +225,15 @@ extension Engine {
 
     /// What a container has of the networks, without asking for more.
     func currentPlanner(_ definition: ContainerDefinition) throws(EngineError) -> NetworkPlanner? {
+        try completed(try leasedPlanner(definition))
+    }
+
+    /// Only what the database says: enough to take it away, also where what it was made with is gone or cannot be read any more.
+    func leasedPlanner(_ definition: ContainerDefinition) throws(EngineError) -> NetworkPlanner? {
         guard definition.isConnectable else { return nil }
         let store = try self.store()
         let connections = try stored { () throws(StoreError) in try store.connections(ofContainer: definition.id) }
-        return try completed(try planner(definition, connections, try networks(of: definition, store)))
+        return try planner(definition, connections, try networks(of: definition, store))
     }
 
     func networks(of definition: ContainerDefinition, _ store: Store) throws(EngineError) -> [NetworkDefinition] {

@@ -46,10 +46,8 @@ public struct NetworkDefinition: Sendable, Hashable {
     /// Whether there is a way out.
     var leadsOut: Bool { !isInternal && (isBridge || !(options["parent"] ?? "").isEmpty) }
 
-    /// Whether containers send to the outside by an address of it; in layer 3 of ipvlan they send by the device itself.
-    var hasGateway: Bool {
-        leadsOut && !(driver == "ipvlan" && ["l3", "l3s"].contains(options["mode"] ?? options["ipvlan_mode"] ?? ""))
-    }
+    /// Whether containers send to the outside by an address of it, not by the device itself.
+    var hasGateway: Bool { leadsOut && (try? DriverOptions(self))?.isRouted != true }
 
     /// Whether the host's ports can lead into it.
     var publishes: Bool { leadsOut && isBridge }

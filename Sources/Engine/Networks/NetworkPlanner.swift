@@ -72,8 +72,7 @@ struct NetworkPlanner {
             }
             for (ipv6, way) in zip([false, true], ways) where way == endpoint.record.id {
                 guard let gateway = gateway(of: endpoint, ipv6: ipv6) else { continue }
-                let isRouted = endpoint.options.parent?.isRouted ?? false
-                made.gateways.append(!isRouted ? gateway.description : ipv6 ? "::" : "0.0.0.0")
+                made.gateways.append(!endpoint.options.isRouted ? gateway.description : ipv6 ? "::" : "0.0.0.0")
             }
             made.rate = container.networkRate
             made.routes = routes(of: endpoint)
