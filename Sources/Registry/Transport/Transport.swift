@@ -98,8 +98,10 @@ final class Transport: Sendable {
         let client = try client(for: route)
         let exchange = Exchange(host: host, options.limits, options.cancellation)
         let task: HTTPClient.Task<Void>
+        let loop = Transport.loops.next()
         do {
-            task = client.execute(request: try wire(request, exchange), delegate: exchange)
+            task = client.execute(
+                request: try wire(request, exchange, loop), delegate: exchange, eventLoop: Transport.place(of: request, loop))
         } catch {
             throw Failures.translate(error, host: host)
         }
@@ -110,7 +112,13 @@ final class Transport: Sendable {
         return (try exchange.head(), exchange)
     }
 
-    private func wire(_ request: WireRequest, _ exchange: Exchange) throws -> HTTPClient.Request {
+    /// async-http-client 1.37 traps ("A connection that we don't know was released") where a request's body ends behind its answer on
+    /// another loop than the connection's and the connection is closed meanwhile: such a request has one loop for both.
+    private static func place(of request: WireRequest, _ loop: any EventLoop) -> HTTPClient.EventLoopPreference {
+        if case .file = request.body { .delegateAndChannel(on: loop) } else { .indifferent }
+    }
+
+    private func wire(_ request: WireRequest, _ exchange: Exchange, _ loop: any EventLoop) throws -> HTTPClient.Request {
         let body: HTTPClient.Body?
         switch request.body {
         case .none: body = nil
@@ -121,7 +129,7 @@ final class Transport: Sendable {
                 count == 0
                 ? .byteBuffer(ByteBuffer())
                 : .stream(contentLength: count) { writer in
-                    let promise = Transport.loops.next().makePromise(of: Void.self)
+                    let promise = loop.makePromise(of: Void.self)
                     exchange.begin(writer, promise)
                     return promise.futureResult
                 }
