@@ -35,7 +35,10 @@ extension ContainerNetwork {
         for endpoint in endpoints {
             if let parent = endpoint.bridge.parent { try addChild(of: parent, endpoint, host, namespace.fd) }
         }
-        // Before the first packet.
+        // Before the first packet. A queue that is there already is of the cable before and about to be removed (`removeLater`).
+        try networkError { () throws(SystemError) in
+            for endpoint in endpoints where endpoint.rate.outgoing != 0 { try host.removeLink(endpoint.shaper) }
+        }
         for endpoint in endpoints where !endpoint.rate.isEmpty { try host.setRate(endpoint) }
         try setUpInside(endpoints, routes)
         try networkError { () throws(SystemError) in

@@ -77,6 +77,21 @@ struct RateTests {
         }
     }
 
+    /// A container's devices are removed behind it; it may be started again before that.
+    @Test func theQueueOfACableBeforeIsNotTaken() throws {
+        try onHost { host in
+            var batch = RouteBatch()
+            batch.addShaper("ifb-ve1x2")
+            try RouteSocket().send(batch)
+            let old = try #require(try RouteSocket().link("ifb-ve1x2"))
+            let one = try TestContainer(host, [limited(0, 20_000_000)])
+            let new = try #require(try RouteSocket().link("ifb-ve1x2"))
+            #expect(new.index != old.index)
+            let seconds = try Stream(host, from: one.namespace, to: nil, "172.30.1.1").seconds(for: 2 << 20)
+            #expect((0.7...1.9).contains(seconds), "\(seconds) s")
+        }
+    }
+
     @Test func nothingIsLeftOfRates() throws {
         try onHost { host in
             let shared = try HostNetwork(run: host.run)
