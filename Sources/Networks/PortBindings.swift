@@ -22,7 +22,8 @@ package struct PortBindings {
         }
     }
 
-    private var sockets: [Key: SharedFD] = [:]
+    /// Nil for ports of a transport that the kernel does not know, which nobody can listen on.
+    private var sockets: [Key: SharedFD?] = [:]
     var isEmpty: Bool { sockets.isEmpty }
 
     /// The ports of a plan.
@@ -39,16 +40,18 @@ package struct PortBindings {
     /// - Returns: those that were bound now.
     /// - Throws: `.inUse` when somebody else has one, with his name where /proc shows it.
     mutating func bind(_ wanted: Set<Key>) throws(NetworkError) -> Set<Key> {
-        let missing = wanted.filter { sockets[$0] == nil }
+        let missing = wanted.filter { !sockets.keys.contains($0) }
         if missing.isEmpty { return [] }
         let limit = DescriptorLimit(room: missing.count)
         defer { limit.restore() }
-        var bound: [Key: SharedFD] = [:]
+        var bound: [Key: SharedFD?] = [:]
         bound.reserveCapacity(missing.count)
         // In order, so that of several ports in use always the same is told.
         for key in missing.sorted(by: { $0.port < $1.port }) {
             do throws(SystemError) {
-                if let socket = try Self.bind(key) { bound[key] = SharedFD(try limit.moveUp(socket)) }
+                var shared: SharedFD?
+                if let socket = try Self.bind(key) { shared = SharedFD(try limit.moveUp(socket)) }
+                bound.updateValue(shared, forKey: key)
             } catch {
                 throw Self.describe(error, key)
             }
@@ -58,7 +61,7 @@ package struct PortBindings {
     }
 
     mutating func release(_ keys: Set<Key>) {
-        for key in keys { sockets[key] = nil }
+        for key in keys { sockets.removeValue(forKey: key) }
     }
 
     mutating func releaseAll() { sockets = [:] }

@@ -178,3 +178,24 @@ def in_namespace_of(pid):
 def require_root():
     if os.geteuid() != 0:
         pytest.skip("needs root for network namespaces")
+
+
+# A name server: `ADDRESS NAME ANSWER`. It knows that name only.
+NAME_SERVER = """
+import socket, sys
+address, known, answer = sys.argv[1:4]
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind((address, 53))
+print("ready", flush=True)
+while True:
+    data, peer = s.recvfrom(2000)
+    end, at, labels = data.index(0, 12) + 5, 12, []
+    while data[at]:
+        labels.append(data[at + 1 : at + 1 + data[at]].decode())
+        at += 1 + data[at]
+    if ".".join(labels).lower() != known:
+        s.sendto(data[:2] + b"\\x81\\x83" + data[4:6] + bytes(6) + data[12:end], peer)
+        continue
+    record = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\x3c\\0\\4" + socket.inet_aton(answer)
+    s.sendto(data[:2] + b"\\x81\\x80" + data[4:6] + b"\\0\\1\\0\\0\\0\\0" + data[12:end] + record, peer)
+"""
