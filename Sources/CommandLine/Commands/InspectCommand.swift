@@ -19,6 +19,7 @@ struct InspectCommand {
             kinds = type.isEmpty ? [.container, .image, .network, .volume] : [Kind(rawValue: type) ?? .container]
         }
         let format = arguments.string("format")
+        if format == "podman", kinds == [.network] { return try likePodman() }
         let template = format.isEmpty || format == "json" ? nil : try Template(format, escapes: false)
         var documents: [JSONValue] = []
         var status: Int32 = 0
@@ -33,19 +34,47 @@ struct InspectCommand {
         if let template {
             for document in documents {
                 do throws(CommandError) {
-                    session.print(try template.render(document, of: "map"))
+                    session.print(try render(template, document, kinds))
                 } catch {
                     session.complain("Error: " + error.text)
                     status = 1
                 }
             }
         } else {
-            let bytes = JSONWriter.document(indent: format == "json" ? nil : "    ") { w in
-                w.array(documents) { w, document in w.value(document) }
-            }
-            session.print(String(decoding: bytes, as: UTF8.self))
+            print(documents, indent: format == "json" ? nil : "    ")
         }
         return status
+    }
+
+    private func print(_ documents: [JSONValue], indent: StaticString?) {
+        let bytes = JSONWriter.document(indent: indent) { w in
+            w.array(documents) { w, document in w.value(document) }
+        }
+        session.print(String(decoding: bytes, as: UTF8.self))
+    }
+
+    /// `network inspect --format podman`
+    private func likePodman() throws(CommandError) -> Int32 {
+        var documents: [JSONValue] = []
+        let status = session.forEach(session.arguments.positionals) { (name) throws(EngineError) in
+            documents.append(try session.engine.inspectNetworkAsPodman(name, forTemplate: false))
+            return nil
+        }
+        print(documents, indent: "    ")
+        return status
+    }
+
+    /// A template that names fields which only podman's networks have gets podman's.
+    private func render(_ template: Template, _ document: JSONValue, _ kinds: [Kind]) throws(CommandError) -> String {
+        do throws(CommandError) {
+            return try template.render(document, of: "map")
+        } catch {
+            guard kinds == [.network], let id = document["Id"]?.string,
+                let other = try? session.engine.inspectNetworkAsPodman(id, forTemplate: true),
+                let text = try? template.render(other, of: "types.Network")
+            else { throw error }
+            return text
+        }
     }
 
     private func find(_ name: String, _ kinds: [Kind]) throws(EngineError) -> JSONValue {

@@ -68,7 +68,13 @@ enum NetworkFlags {
         ]
     }
 
-    @Sendable static func inspect() -> [Flag] { [ContainerFlags.format(table: false)] }
+    @Sendable static func inspect() -> [Flag] {
+        [
+            .string(
+                "format", "f", "How to print: json, podman (as podman's network inspect), or a template in Go's syntax",
+                completion: .values(["json", "podman"]))
+        ]
+    }
 
     @Sendable static func rm() -> [Flag] { [.bool("force", "f", "Pass over networks that are not here")] }
 

@@ -1,4 +1,5 @@
 import JSON
+import Store
 
 /// What was asked of one connection: kept beside its addresses.
 struct EndpointDefinition: Hashable {
@@ -62,6 +63,15 @@ struct EndpointDefinition: Hashable {
             default: try parser.skip()  // of a newer version
             }
         }
+    }
+}
+
+extension EndpointDefinition {
+    /// What the device is called inside of the container.
+    ///
+    /// - Parameter prefix: before its number, where nobody named it.
+    func interface(_ record: EndpointRecord, prefix: String) -> String {
+        driverOptions[NetworkAttachment.interfaceOption] ?? prefix + "\(record.position)"
     }
 }
 

@@ -6,18 +6,32 @@ extension Engine {
     /// A network in the layout of Docker's `network inspect`.
     public func inspectNetwork(_ text: String) throws(EngineError) -> [UInt8] {
         let definition = try network(text)
-        var members: [NetworkInspection.Member] = []
-        if hasStore {
-            let store = try self.store()
-            for record in try stored({ () throws(StoreError) in try store.endpoints(ofNetwork: definition.id) }) {
-                // Docker shows those that run; the others have nothing that could be reached.
-                guard hasSupervisor(record.containerID), let container = try? self.definition(of: record.containerID) else { continue }
-                members.append(NetworkInspection.Member(record: record, name: container.name))
-            }
-        }
-        var inspection = NetworkInspection(definition: definition, members: members)
+        var inspection = NetworkInspection(definition: definition, members: try runningMembers(of: definition))
         if definition.isConnectable { inspection.options = try shownOptions(definition) }
         return JSONWriter.document { inspection.write(to: &$0) }
+    }
+
+    /// A network in the layout of podman's `network inspect`.
+    ///
+    /// - Parameter forTemplate: fields have the names that templates use, `NetworkInterface`; otherwise those of the document,
+    ///   `network_interface`.
+    public func inspectNetworkAsPodman(_ text: String, forTemplate: Bool) throws(EngineError) -> JSONValue {
+        let definition = try network(text)
+        let device = definition.isConnectable ? try device(of: definition) : ""
+        return PodmanNetworkInspection(
+            definition: definition, device: device, interfacePrefix: try DriverOptions(definition).bridge.interfacePrefix,
+            members: try runningMembers(of: definition), spelling: forTemplate ? .template : .document
+        ).value
+    }
+
+    /// Docker shows those that run; the others have nothing that could be reached.
+    private func runningMembers(of network: NetworkDefinition) throws(EngineError) -> [NetworkInspection.Member] {
+        guard hasStore else { return [] }
+        let store = try self.store()
+        return try stored { () throws(StoreError) in try store.endpoints(ofNetwork: network.id) }.compactMap { record in
+            guard hasSupervisor(record.containerID), let container = try? self.definition(of: record.containerID) else { return nil }
+            return NetworkInspection.Member(record: record, name: container.name)
+        }
     }
 
     /// As given; the default network's are told although nobody gave them, as programs look the bridge's name up there.

@@ -93,8 +93,7 @@ struct NetworkPlanner {
     }
 
     private func interface(_ endpoint: Endpoint) -> String {
-        endpoint.definition.driverOptions[NetworkAttachment.interfaceOption]
-            ?? endpoint.options.bridge.interfacePrefix + "\(endpoint.record.position)"
+        endpoint.definition.interface(endpoint.record, prefix: endpoint.options.bridge.interfacePrefix)
     }
 
     /// What the container is called in a network, in Docker's order.

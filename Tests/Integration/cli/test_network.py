@@ -119,6 +119,26 @@ def test_inspect_has_dockers_shape(fresh):
     fresh.call("network", "inspect", "nope", "web").fails(1, "^Error: network nope not found$")
 
 
+def test_inspect_has_podmans_shape(fresh):
+    """Its documents by name; its fields in templates wherever Docker's documents have no such field."""
+    words = ("--subnet", "10.77.0.0/24", "--ip-range", "10.77.0.128/25", "--label", "a=b", "--opt", "mtu=1400", "--dns", "9.9.9.9")
+    identity = fresh.ok("network", "create", *words, "--route", "10.9.0.0/16,10.77.0.5", "web").text
+    [found] = json.loads(fresh.ok("network", "inspect", "--format", "podman", "web").out)
+    assert found == {
+        "name": "web", "id": identity, "driver": "bridge", "network_interface": "br-" + identity[:12], "created": inspect(fresh, "web")["Created"],
+        "subnets": [{"subnet": "10.77.0.0/24", "gateway": "10.77.0.1", "lease_range": {"start_ip": "10.77.0.128", "end_ip": "10.77.0.254"}}],
+        "routes": [{"destination": "10.9.0.0/16", "gateway": "10.77.0.5", "metric": 0}], "ipv6_enabled": False, "internal": False,
+        "dns_enabled": True, "network_dns_servers": ["9.9.9.9"], "labels": {"a": "b"}, "options": {"mtu": "1400"},
+        "ipam_options": {"driver": "host-local"}, "containers": {},
+    }  # fmt: skip
+    template = "{{.ID}} {{(index .Subnets 0).Gateway}} {{.DNSEnabled}} {{.IPv6Enabled}} {{.NetworkInterface}} {{range .Subnets}}{{.LeaseRange.EndIP}}{{end}}"
+    assert fresh.ok("network", "inspect", "-f", template, "web").text == f"{identity} 10.77.0.1 true false br-{identity[:12]} 10.77.0.254"
+    fresh.call("network", "inspect", "-f", "{{.Nothing}}", "web").fails(1, "Nothing")
+    fresh.call("network", "inspect", "--format", "podman", "nope").fails(1, "^Error: network nope not found$")
+    [host] = json.loads(fresh.ok("network", "inspect", "--format", "podman", "host").out)
+    assert host["network_interface"] == "" and host["subnets"] == [] and not host["dns_enabled"]
+
+
 def test_subnets_as_asked(fresh):
     fresh.ok(
         "network", "create", "--ipv6", "--subnet", "10.77.0.0/16", "--gateway", "10.77.0.254", "--ip-range", "10.77.5.0/24",

@@ -289,6 +289,14 @@ def test_connect_and_disconnect(net):
     assert lookup(net, "two", "eins") == NONE
 
 
+def test_podmans_document_shows_who_is_connected(net):
+    net.ok("network", "create", "--subnet", "10.77.0.0/24", "web")
+    up(net, "one", network="name=web,ip=10.77.0.9,mac-address=02:00:00:00:00:09")
+    [found] = json.loads(net.ok("network", "inspect", "--format", "podman", "web").out)
+    interface = {"subnets": [{"ipnet": "10.77.0.9/24", "gateway": "10.77.0.1"}], "mac_address": "02:00:00:00:00:09"}
+    assert found["containers"] == {net.inspect("one")["Id"]: {"name": "one", "interfaces": {"eth0": interface}}}
+
+
 def test_an_address_is_kept(net):
     up(net, "one", "-p", "8080:80", "--restart", "always")
     here, first = address(net, "one"), net.pid("one")
