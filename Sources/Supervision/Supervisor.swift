@@ -227,7 +227,12 @@ package final class Supervisor {
         ) { [unowned self] in becomeIdleSoon() }
         made.onRulesetChange = { [unowned self] in
             // Gone with a flush.
-            if userPorts != nil, userNetwork == nil { try? TransparentReplies.ensure() }
+            if let userNetwork {
+                try? WayOut.ensure()
+                if userNetwork.keepsSources { try? TransparentReplies.ensure() }
+            } else if userPorts != nil {
+                try? TransparentReplies.ensure()
+            }
         }
         try made.open(namespace)
         return made

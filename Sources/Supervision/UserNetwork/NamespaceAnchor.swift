@@ -83,6 +83,7 @@ struct NamespaceAnchor: ~Copyable {
             try FD.cwd.writeFile("/proc/sys/net/ipv4/ip_forward", Array("1".utf8))
             // A kernel without IPv6 has no such file.
             try? FD.cwd.writeFile("/proc/sys/net/ipv6/conf/all/forwarding", Array("1".utf8))
+            if isNew { try WayOut.ensure() }
         } catch {
             failure = error.errno.rawValue
         }

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Linux
+import Networks
 
 /// A running pasta(1): the way out of a user's networks.
 ///
@@ -45,7 +46,7 @@ struct PastaProcess: ~Copyable {
     private static func arguments(_ anchor: Int32, _ files: NetworkHolderFiles) -> [String] {
         var words = [
             "pasta", "--foreground", "--quiet", "--config-net", "--no-netns-quit", "--pid", files.ready,
-            "--userns", "/proc/\(anchor)/ns/user", "--netns", "/proc/\(anchor)/ns/net", "--ns-ifname", "pasta0",
+            "--userns", "/proc/\(anchor)/ns/user", "--netns", "/proc/\(anchor)/ns/net", "--ns-ifname", WayOut.device,
             // Published ports are forwarded by supervisors, and nothing inside listens for the host.
             "-t", "none", "-u", "none", "-T", "none", "-U", "none",
             // Without this its gateway is the host's 127.0.0.1, with every service that trusts it.

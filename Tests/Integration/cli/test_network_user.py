@@ -13,6 +13,7 @@ import subprocess
 import threading
 
 import pytest
+from distance import FAR, far_host
 from host import wait_for
 from user_networks import ADDRESS, ADDRESS6, OUTSIDE, OUTSIDE6, World, holders, needs_pasta, wait_gone
 
@@ -53,6 +54,51 @@ def test_a_way_out(world, net, kind, target, seen):
     up(world, net, "--name", "one")
     world.serve("outside", kind, target, 7000)
     assert world.ask(pid(world, net, "one"), kind, target, 7000)[::2] == [seen, "hello"]
+
+
+# Sends what it is asked for (`G`), or counts what it gets (`P`) and says how much that was.
+BULK_SERVER = """
+import socket
+listener = socket.create_server(("0.0.0.0", 7000))
+print("ready", flush=True)
+while True:
+    client, _ = listener.accept()
+    if client.recv(1) == b"G": client.sendall(bytes(4 << 20))
+    else:
+        count = 0
+        while count < 4 << 20: count += len(client.recv(1 << 16))
+        client.sendall(str(count).encode())
+    client.close()
+"""
+BULK_CLIENT = """
+import socket, sys
+client = socket.create_connection((sys.argv[2], 7000), 10)
+client.sendall(sys.argv[1].encode())
+if sys.argv[1] == "P":
+    client.sendall(bytes(4 << 20))
+received = b""
+while part := client.recv(1 << 16): received += part
+print(len(received) if sys.argv[1] == "G" else int(received))
+"""
+
+
+@pytest.mark.parametrize("direction", ["G", "P"])
+@pytest.mark.parametrize("is_flushed", [False, True])
+def test_a_host_twenty_milliseconds_away(world, net, direction, is_flushed):
+    """Uploads were reset by the namespace between container and pasta as soon as a window was told behind its data."""
+    with far_host(world, 0.02) as far:
+        with subprocess.Popen([*far.wrap("net"), "python3", "-c", BULK_SERVER], stdout=subprocess.PIPE, text=True) as server:
+            try:
+                assert server.stdout.readline() == "ready\n"
+                identity = up(world, net, "--name", "one")
+                if is_flushed:
+                    supervisor = ["nsenter", f"--net=/proc/{net.supervisor(identity)}/ns/net", "nft"]
+                    subprocess.run([*supervisor, "flush", "ruleset"], check=True)
+                    wait_for(lambda: "berth_way_out" in subprocess.run([*supervisor, "list", "tables"], capture_output=True, text=True).stdout, "repair", 4)
+                client = world.python(pid(world, net, "one"), BULK_CLIENT, direction, FAR)
+                assert int(client.communicate(timeout=20)[0]) == 4 << 20
+            finally:
+                server.kill()
 
 
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
