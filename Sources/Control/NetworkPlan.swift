@@ -56,6 +56,8 @@ public struct EndpointPlan: Sendable, Hashable {
     public var bridge: BridgePlan
     /// The device inside: `eth0`.
     public var interface: String
+    /// Connections to the outside end in a process of this machine, which has its own to there. Set by supervisors; no part of the file.
+    public var endsNearby = false
     /// The device on the host, at most 15 bytes; unique. Not made where the network is no bridge.
     public var hostInterface: String
     /// `02:42:…`.

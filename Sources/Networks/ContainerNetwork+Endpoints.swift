@@ -100,7 +100,8 @@ extension ContainerNetwork {
                     throw NetworkError(.invalid, "add default route by", endpoint.interface, cause: "\"\(text)\" is no address")
                 }
                 if routes.contains(where: { $0.gateway.isIPv6 == gateway.isIPv6 }) { continue }
-                routes.append(DefaultRoute(interface: endpoint.interface, gateway: gateway))
+                let route = DefaultRoute(interface: endpoint.interface, gateway: gateway, endsNearby: endpoint.endsNearby)
+                routes.append(route)
             }
         }
         return routes
@@ -156,6 +157,16 @@ struct DefaultRoute {
     let interface: String
     /// Unspecified: by the device itself.
     let gateway: IPAddress
+    var endsNearby = false
+
+    /// How TCP behaves towards a process of this machine that hands everything on and drops what it has no room for: it loses much at
+    /// once, tells of it late, and the way to it takes microseconds. Waiting 200 ms each time leaves a tenth of the speed; and a sender
+    /// that measures the speed of the answers (BBR) measures how fast that process reads.
+    var metrics: RouteMetrics {
+        if !endsNearby { return RouteMetrics() }
+        let algorithms = Sysctl.read("net/ipv4/tcp_available_congestion_control")?.split(separator: " ") ?? []
+        return RouteMetrics(minimumTimeout: 20, congestionControl: algorithms.contains("cubic") ? "cubic" : nil)
+    }
 }
 
 /// A route besides the default one.
@@ -198,7 +209,8 @@ extension EndpointPlan {
 extension RouteBatch {
     fileprivate mutating func addDefault(_ route: DefaultRoute, index: UInt32) {
         addRoute(
-            gateway: route.gateway.isUnspecified ? nil : route.gateway, isIPv6: route.gateway.isIPv6, index: index, device: route.interface)
+            gateway: route.gateway.isUnspecified ? nil : route.gateway, isIPv6: route.gateway.isIPv6, index: index, device: route.interface,
+            metrics: route.metrics)
     }
 }
 

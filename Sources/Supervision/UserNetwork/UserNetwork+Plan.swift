@@ -14,6 +14,7 @@ extension UserNetwork {
         // What pasta's device takes at once: it ends connections here and opens its own, so no packet leaves as large as that, and each
         // costs two changes between processes.
         for index in plan.endpoints.indices where plan.endpoints[index].bridge.mtu == 0 { plan.endpoints[index].bridge.mtu = 65520 }
+        for index in plan.endpoints.indices { plan.endpoints[index].endsNearby = true }
         guard var resolver = plan.resolver else { return plan }
         let gateways = Set(plan.endpoints.flatMap(\.bridge.addresses).compactMap { IPPrefix($0)?.address.description })
         if !hostAddresses.isEmpty {

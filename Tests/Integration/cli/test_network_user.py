@@ -56,6 +56,13 @@ def test_a_way_out(world, net, kind, target, seen):
     assert world.ask(pid(world, net, "one"), kind, target, 7000)[::2] == [seen, "hello"]
 
 
+def test_tcp_knows_that_the_way_out_ends_nearby(world, net):
+    """pasta drops what it has no room for; waiting 200 ms each time leaves a tenth of the speed."""
+    up(world, net, "--name", "one")
+    route = ["nsenter", f"--net=/proc/{pid(world, net, 'one')}/ns/net", "ip", "route", "show", "default"]
+    assert "rto_min lock 20ms" in subprocess.run(route, capture_output=True, text=True, check=True).stdout
+
+
 # Sends what it is asked for (`G`), or counts what it gets (`P`) and says how much that was.
 BULK_SERVER = """
 import socket
