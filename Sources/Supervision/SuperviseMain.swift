@@ -102,12 +102,13 @@ private func makeSupervisor(
     return supervisor
 }
 
-/// The networks of an ordinary user are in namespaces of that user; a container that has one is made from within. Ports that are served
+/// The networks of an ordinary user are in namespaces of that user; a container that may have one is made from within. Ports that are served
 /// by a process are bound here.
 private func enterUserNetwork(
     _ config: SupervisionConfig, run: String
 ) throws(ControlError) -> (network: UserNetwork?, ports: UserPorts?) {
-    guard let plan = config.network, !plan.endpoints.isEmpty else { return (nil, nil) }
+    // Also where it has no connection yet: one that is made while it runs needs the same namespaces.
+    guard let plan = config.network else { return (nil, nil) }
     do throws(LaunchFailure) {
         if geteuid() == 0, !plan.portsPassInput { return (nil, nil) }
         // Ports are the host's: from in there it cannot be reached any more.

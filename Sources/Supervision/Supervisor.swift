@@ -208,8 +208,7 @@ package final class Supervisor {
             if userPorts != nil { plan.ports = [] }
             return plan
         }
-        throw LaunchFailure(
-            "it was started without a network, and has another user namespace than networks have: stop it, connect it, and start it")
+        throw LaunchFailure("it was started with --network none, and has another user namespace than networks have: start it again")
     }
 
     private func connect(_ namespace: SharedFD) throws(LaunchFailure) {

@@ -23,6 +23,10 @@ struct NetworkCreateCommand {
         request.isInternal = arguments.bool("internal")
         request.isAttachable = arguments.bool("attachable")
         for pair in arguments.pairs("opt") { request.options[pair.key] = pair.value }
+        if arguments.isSet("interface-name") {
+            let option = ["macvlan", "ipvlan"].contains(request.driver) ? "parent" : "com.docker.network.bridge.name"
+            request.options[option] = arguments.string("interface-name")
+        }
         request.dns = arguments.strings("dns")
         request.routes = arguments.strings("route")
         request.hidesNames = arguments.bool("disable-dns")

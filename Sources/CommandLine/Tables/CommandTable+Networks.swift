@@ -20,7 +20,7 @@ extension CommandTable {
             ],
             arity: .exactly(1), flags: NetworkFlags.create,
             unsupported: {
-                Flag.unsupported(values: "config-from interface-name scope", switches: "config-only ingress")
+                Flag.unsupported(values: "config-from scope", switches: "config-only ingress")
             }, run: action(.networkCreate))
     }
 
@@ -56,8 +56,7 @@ extension CommandTable {
     private var inspectNetwork: Command {
         Command(
             "inspect", operands: "NETWORK [NETWORK...]", summary: "Show all that is known of networks", arity: .atLeast(1),
-            completion: [.names(.networks)], flags: NetworkFlags.inspect,
-            unsupported: { Flag.unsupported(switches: "verbose/v") }, run: action(.inspectNetwork))
+            completion: [.names(.networks)], flags: NetworkFlags.inspect, run: action(.inspectNetwork))
     }
 
     private var networkList: Command {

@@ -13,6 +13,7 @@ enum NetworkFlags {
                 "driver", "d", "Driver of the network", default: "bridge", completion: .values(["bridge", "ipvlan", "macvlan", "vxlan"])),
             .value("gateway", nil, .stringSlice, "Address of the host in a subnet", value: "address"),
             .bool("ignore", nil, "Do nothing where there is a network of the name"),
+            .string("interface-name", nil, "Device: what the bridge is called, or what macvlan and ipvlan lie on"),
             .bool("internal", nil, "Let nothing in or out"),
             .value("ip-range", nil, .stringSlice, "Part of a subnet that containers get addresses of", value: "subnet"),
             .string("ipam-driver", nil, "Who gives addresses out", default: "default", completion: .values(["default"])),
@@ -72,7 +73,8 @@ enum NetworkFlags {
         [
             .string(
                 "format", "f", "How to print: json, podman (as podman's network inspect), or a template in Go's syntax",
-                completion: .values(["json", "podman"]))
+                completion: .values(["json", "podman"])),
+            .bool("verbose", "v", "Show the services of a swarm too; there are none here"),
         ]
     }
 

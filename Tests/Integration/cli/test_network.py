@@ -116,7 +116,13 @@ def test_inspect_has_dockers_shape(fresh):
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", found["Created"])
     assert fresh.ok("network", "inspect", "-f", "{{range .IPAM.Config}}{{.Gateway}}{{end}} {{index .Labels \"a\"}}", "web").text.endswith(".1 b")
     assert json.loads(fresh.ok("inspect", "--type", "network", "web").out) == [found] == json.loads(fresh.ok("inspect", "web").out)
+    assert json.loads(fresh.ok("network", "inspect", "-v", "web").out) == [found]
     fresh.call("network", "inspect", "nope", "web").fails(1, "^Error: network nope not found$")
+
+
+def test_a_devices_name_by_podmans_flag(fresh):
+    fresh.ok("network", "create", "--interface-name", "lan7", "web")
+    assert inspect(fresh, "web")["Options"] == {"com.docker.network.bridge.name": "lan7"}
 
 
 def test_inspect_has_podmans_shape(fresh):
