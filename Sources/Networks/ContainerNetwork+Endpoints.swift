@@ -159,14 +159,11 @@ struct DefaultRoute {
     let gateway: IPAddress
     var endsNearby = false
 
-    /// How TCP behaves towards a process of this machine that hands everything on and drops what it has no room for: it loses much at
-    /// once, tells of it late, and the way to it takes microseconds. Waiting 200 ms each time leaves a tenth of the speed; and a sender
-    /// that measures the speed of the answers (BBR) measures how fast that process reads.
-    var metrics: RouteMetrics {
-        if !endsNearby { return RouteMetrics() }
-        let algorithms = Sysctl.read("net/ipv4/tcp_available_congestion_control")?.split(separator: " ") ?? []
-        return RouteMetrics(minimumTimeout: 20, congestionControl: algorithms.contains("cubic") ? "cubic" : nil)
-    }
+    /// The shortest time until TCP sends something again, in milliseconds; 0: the kernel's 200.
+    ///
+    /// A process of this machine that hands everything on and drops what it has no room for loses much at once and tells of it late, and
+    /// the way to it takes microseconds: waiting 200 ms each time leaves a tenth of the speed.
+    var minimumTimeout: UInt32 { endsNearby ? 20 : 0 }
 }
 
 /// A route besides the default one.
@@ -210,7 +207,7 @@ extension RouteBatch {
     fileprivate mutating func addDefault(_ route: DefaultRoute, index: UInt32) {
         addRoute(
             gateway: route.gateway.isUnspecified ? nil : route.gateway, isIPv6: route.gateway.isIPv6, index: index, device: route.interface,
-            metrics: route.metrics)
+            minimumTimeout: route.minimumTimeout)
     }
 }
 

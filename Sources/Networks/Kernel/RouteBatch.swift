@@ -141,7 +141,7 @@ struct RouteBatch {
     ///   - metric: 0: the kernel's.
     mutating func addRoute(
         to destination: IPPrefix? = nil, gateway: IPAddress?, isIPv6: Bool, index: UInt32, device: String, metric: UInt32 = 0,
-        metrics: RouteMetrics = RouteMetrics()
+        minimumTimeout: UInt32 = 0
     ) {
         let what = destination.map { "\($0)" } ?? "default"
         batch.add(24 /* RTM_NEWROUTE */, flags: 0x500, "add route \(what) by", device) { body in
@@ -149,7 +149,11 @@ struct RouteBatch {
             if let gateway { body.attribute(5 /* RTA_GATEWAY */, gateway.bytes) }
             body.attribute(4 /* RTA_OIF */, index)
             if metric != 0 { body.attribute(6 /* RTA_PRIORITY */, metric) }
-            metrics.write(to: &body)
+            if minimumTimeout == 0 { return }
+            body.nested(8 /* RTA_METRICS */) { body in
+                body.attribute(13 /* RTAX_RTO_MIN, in milliseconds */, minimumTimeout)
+                body.attribute(1 /* RTAX_LOCK */, UInt32(1 << 13))
+            }
         }
     }
 
@@ -196,24 +200,5 @@ struct RouteBatch {
         body.append(index)
         body.append(UInt32(up == true ? 1 : 0))
         body.append(UInt32(up == nil ? 0 : 1))
-    }
-}
-
-/// What TCP is told about a route. Kernel: `RTAX_*` of /usr/include/linux/rtnetlink.h.
-struct RouteMetrics {
-    /// The shortest time until something is sent again, in milliseconds; 0: the kernel's 200.
-    var minimumTimeout: UInt32 = 0
-    /// One that the kernel has; nil: the namespace's.
-    var congestionControl: String?
-
-    func write(to body: inout NetlinkBytes) {
-        if minimumTimeout == 0, congestionControl == nil { return }
-        body.nested(8 /* RTA_METRICS */) { body in
-            if minimumTimeout != 0 {
-                body.attribute(13 /* RTAX_RTO_MIN */, minimumTimeout)
-                body.attribute(1 /* RTAX_LOCK */, UInt32(1 << 13))
-            }
-            if let congestionControl { body.attribute(16 /* RTAX_CC_ALGO */, congestionControl) }
-        }
     }
 }
