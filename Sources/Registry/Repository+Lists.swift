@@ -29,47 +29,8 @@ extension Repository {
         }
     }
 
-    /// What refers to a manifest (signatures, attestations), by the API or else by the tag schema.
-    public func referrers(_ digest: Digest, artifactType: String? = nil) throws(RegistryError) -> [Descriptor] {
-        let found = try reading(isDigest: true) { (source, attempts) throws(RegistryError) in
-            var found: [Descriptor] = []
-            var rest = "referrers/" + digest.description
-            if let artifactType { rest += "?artifactType=" + WebAddress.queryEscaped(artifactType) }
-            let first = source.call(.GET, rest, ["pull"], "referrers of " + shown(digest.description))
-            do throws(RegistryError) {
-                try pages(first, attempts) { (bytes) throws(RegistryError) in found += try index(bytes, source) }
-                return found
-            } catch {
-                // A registry from before version 1.1 of the specification: an index under a tag takes the API's place.
-                guard error.code == .notFound || error.status == 400 || error.status == 405 else { throw error }
-                return try referrersByTag(digest)
-            }
-        }
-        guard let artifactType else { return found }
-        // The registry may have filtered; twice does no harm.
-        return found.filter { $0.artifactType == artifactType }
-    }
-
-    private func referrersByTag(_ digest: Digest) throws(RegistryError) -> [Descriptor] {
-        do throws(RegistryError) {
-            let fetched = try manifest(digest.algorithm.rawValue + "-" + digest.hex)
-            return try index(fetched.bytes, try registry())
-        } catch {
-            if error.code == .notFound { return [] }
-            throw error
-        }
-    }
-
-    private func index(_ bytes: [UInt8], _ source: Source) throws(RegistryError) -> [Descriptor] {
-        do throws(OCIError) {
-            return try Index.decode(bytes).manifests
-        } catch {
-            throw RegistryError(.protocol, "\(source.host.name): referrers: \(error.description)")
-        }
-    }
-
     /// Fetches pages as long as the registry names a next one.
-    private func pages(
+    func pages(
         _ first: Call, _ attempts: Int?, _ body: ([UInt8]) throws(RegistryError) -> Void
     ) throws(RegistryError) {
         var call = first

@@ -54,7 +54,7 @@ extension Repository {
         }
     }
 
-    private func manifest(
+    func manifest(
         _ target: String, _ wanted: Digest?, _ source: Source, _ attempts: Int?
     ) throws(RegistryError) -> FetchedManifest {
         let subject = "manifest " + shown(target)
@@ -97,7 +97,7 @@ extension Repository {
         return written
     }
 
-    /// Uploads a manifest or index under a tag or its digest.
+    /// Uploads a manifest or index under a tag or its digest, and lists it below the tag of its subject where the registry keeps no list.
     ///
     /// - Throws: `.digestMismatch` when the registry says that it stored something else.
     @discardableResult
@@ -117,6 +117,7 @@ extension Repository {
         {
             throw RegistryError(.digestMismatch, "\(source.host.name) stored \(shown(text)) with digest \(told), not \(digest)")
         }
+        if answer.header("OCI-Subject") == nil { try listReferrer(manifest, mediaType, digest) }
         return digest
     }
 

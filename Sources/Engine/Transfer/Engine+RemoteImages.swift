@@ -117,11 +117,14 @@ extension Engine {
             guard let found = try repository.head(reference.target) else {
                 throw RegistryError(.notFound, "manifest of \(reference) not found: check the name and the tag")
             }
+            // What it refers to is read while it is there.
+            let manifest = try? repository.manifest(found.digest.description)
             do throws(RegistryError) { try repository.delete(found.digest.description) } catch {
                 guard error.status == 405 else { throw error }
                 throw RegistryError(
                     error.code, "\(reference.domain) does not allow deletion: its operator must enable it", status: error.status)
             }
+            if let manifest { try repository.unlistReferrer(manifest) }
             return found.digest
         }
     }

@@ -175,6 +175,24 @@ def test_tags_and_deletion(root_berth, place, repository):
     root_berth.call("image", "delete", "berth:x").fails(1, "use berth rmi x")
 
 
+def test_deletion_from_the_referrers_tag(root_berth):
+    """A registry without lists of referrers: what is copied there is listed below its subject's tag, and no longer when it is deleted."""
+    with FaultRegistry() as registry:
+        registry.add_image("team/app", "latest", [b"layer"])
+        subject = registry.descriptor(*registry.manifests["team/app"]["latest"])
+        digests = []
+        for tag in ("sig1", "sig2"):
+            text = tag.encode()
+            digests.append(registry.add_image("team/app", tag, [text], config_type="application/vnd.example.sig", subject=subject))
+        registry.referrers_api = False
+        tag = subject["digest"].replace(":", "-")
+        for name in ("sig1", "sig2"):
+            root_berth.ok("image", "copy", *PLAIN, f"docker://{registry.host}/team/app:{name}", f"docker://{registry.host}/copy/app:{name}", timeout=30)
+        assert [entry["digest"] for entry in json.loads(registry.manifests["copy/app"][tag][0])["manifests"]] == digests
+        root_berth.ok("image", "delete", "--tls-verify=false", f"docker://{registry.host}/copy/app:sig1", timeout=30)
+        assert [entry["digest"] for entry in json.loads(registry.manifests["copy/app"][tag][0])["manifests"]] == digests[1:]
+
+
 def test_sync(root_berth, place, repository):
     for tag in ("1", "2"):
         path = simple_layout().directory(place / f"source{tag}")

@@ -1,13 +1,14 @@
 """Pushing: sessions that break, registries that want chunks, and that no byte is lost (F28)."""
 
 import concurrent.futures
+import json
 import os
 import time
 
 import pytest
 
 from distribution import distribution
-from fault_registry import MANIFEST, FaultRegistry, digest_of
+from fault_registry import INDEX, MANIFEST, FaultRegistry, digest_of
 from registry_home import client as home  # noqa: F401
 
 BLOB = os.urandom(3 << 20)
@@ -236,6 +237,74 @@ def test_debians_registry(debian_registry, client):
     assert client.ok("has", f"{debian_registry}/other/app", NAME).text == "true"
     client.ok("delete", f"{where}@{digest}")
     assert client.ok("head", where + ":v1").text == "none"
+
+
+# Manifests with a subject, at a registry that keeps no lists of referrers
+
+
+def signature(registry, client, number, subject, **more):
+    """A manifest that refers to another one, in a file; and its digest."""
+    config = b"{}"
+    registry.add_blob(config, "team/app")
+    text = json.dumps(
+        {"schemaVersion": 2, "mediaType": MANIFEST, "config": registry.descriptor(config, "application/vnd.example.config"), "layers": []}
+        | {"subject": subject, "annotations": {"number": str(number)}} | more
+    )  # fmt: skip
+    return str(client.write(f"signature{number}", text)), digest_of(text.encode())
+
+
+def kept(registry, subject):
+    """The descriptors that the subject's tag lists."""
+    data, kind = registry.manifests["team/app"][subject["digest"].replace(":", "-")]
+    assert kind == INDEX and json.loads(data)["mediaType"] == INDEX
+    return json.loads(data)["manifests"]
+
+
+@pytest.fixture
+def subject(registry):
+    registry.add_image("team/app", "latest", [b"layer"])
+    return registry.descriptor(*registry.manifests["team/app"]["latest"])
+
+
+def test_referrers_are_listed_where_the_registry_does_not(registry, client, subject):
+    registry.referrers_api = False
+    where = f"{registry.host}/team/app"
+    one, one_digest = signature(registry, client, 1, subject)
+    two, two_digest = signature(registry, client, 2, subject, artifactType="application/vnd.example.sbom")
+    assert client.ok("put", f"{where}@{one_digest}", one, MANIFEST).text == one_digest
+    # By a tag too, and one of them twice: each is listed once.
+    client.ok("put", f"{where}:two", two, MANIFEST)
+    client.ok("put", f"{where}:one", one, MANIFEST)
+    first, second = kept(registry, subject)
+    assert first["digest"] == one_digest and first["mediaType"] == MANIFEST and first["size"] == os.stat(one).st_size
+    assert first["artifactType"] == "application/vnd.example.config" and first["annotations"] == {"number": "1"}
+    assert second["digest"] == two_digest and second["artifactType"] == "application/vnd.example.sbom" and second["annotations"] == {"number": "2"}
+    listed = client.ok("referrers", where, subject["digest"]).out
+    assert one_digest in listed and two_digest in listed
+
+
+def test_referrers_are_the_registrys_business_where_it_says_so(registry, client, subject):
+    one, digest = signature(registry, client, 1, subject)
+    client.ok("put", f"{registry.host}/team/app@{digest}", one, MANIFEST)
+    assert [r.method for r in registry.requests] == ["PUT"]
+
+
+def test_an_index_refers_too(registry, client, subject):
+    registry.referrers_api = False
+    text = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [], "subject": subject, "annotations": {"a": "b"}})
+    client.ok("put", f"{registry.host}/team/app:index", str(client.write("index", text)), INDEX)
+    (found,) = kept(registry, subject)
+    assert found["digest"] == digest_of(text.encode()) and found["annotations"] == {"a": "b"} and "artifactType" not in found
+
+
+def test_a_referrers_tag_of_something_else_is_left_alone(registry, client, subject):
+    registry.referrers_api = False
+    tag = subject["digest"].replace(":", "-")
+    registry.manifests["team/app"][tag] = registry.manifests["team/app"]["latest"]
+    one, digest = signature(registry, client, 1, subject)
+    client("put", f"{registry.host}/team/app@{digest}", one, MANIFEST).fails(1, r"referrers: parse index", r"\[protocol\]")
+    assert registry.manifests["team/app"][tag] == registry.manifests["team/app"]["latest"]
+    assert digest in registry.manifests["team/app"]
 
 
 def test_uploads_side_by_side(registry, client):
