@@ -53,11 +53,15 @@ public struct ContainerObservation: Sendable, Hashable {
     public var supervisorLost: Bool
     /// What the exit record says, for status `.exited`.
     public var manuallyStopped: Bool
+    /// What the exit record says, for status `.exited`.
+    public var shutDown: Bool
+    /// The boot of the latest run, for status `.exited`; empty when nobody knows.
+    public var bootID: String
 
     public init(
         _ status: Status, pid: Int32 = 0, supervisor: Int32 = 0, startedAt: Int64 = 0, finishedAt: Int64 = 0,
         exitCode: Int = 0, oomKilled: Bool = false, restartCount: UInt32 = 0, error: String = "",
-        supervisorLost: Bool = false, manuallyStopped: Bool = false
+        supervisorLost: Bool = false, manuallyStopped: Bool = false, shutDown: Bool = false, bootID: String = ""
     ) {
         self.status = status
         self.pid = pid
@@ -70,6 +74,8 @@ public struct ContainerObservation: Sendable, Hashable {
         self.error = error
         self.supervisorLost = supervisorLost
         self.manuallyStopped = manuallyStopped
+        self.shutDown = shutDown
+        self.bootID = bootID
     }
 
     /// What could never be started is as it was made, with the error of the attempt (Docker says so too).
@@ -78,6 +84,6 @@ public struct ContainerObservation: Sendable, Hashable {
             record.startedAt == 0 && !record.error.isEmpty ? .created : .exited, startedAt: record.startedAt, finishedAt: record.finishedAt,
             exitCode: record.exitCode,
             oomKilled: record.oomKilled, restartCount: record.restartCount, error: record.error,
-            manuallyStopped: record.manuallyStopped)
+            manuallyStopped: record.manuallyStopped, shutDown: record.shutDown, bootID: record.bootID)
     }
 }

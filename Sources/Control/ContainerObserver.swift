@@ -68,7 +68,8 @@ public struct ContainerObserver: ~Copyable {
     private mutating func observeFree(_ record: PhaseRecord?) -> ContainerObservation {
         guard let record, record.startedAt != 0 || record.pid != 0 else { return ContainerObservation(.created) }
         var result = ContainerObservation(
-            .exited, startedAt: record.startedAt, exitCode: ExitRecord.unknownCode, restartCount: record.restartCount)
+            .exited, startedAt: record.startedAt, exitCode: ExitRecord.unknownCode, restartCount: record.restartCount,
+            bootID: record.bootID)
         if record.phase == .restarting || record.phase == .exited || record.phase == .removing {
             // It had seen the end, and only the record is missing.
             result.exitCode = Int(record.exitCode)

@@ -14,6 +14,8 @@ public enum ControlRequest: Sendable, Hashable {
     /// - signal: 0 is the configured one. timeout: milliseconds; negative waits for ever, ``configuredTimeout`` is the
     ///   configured one.
     case stop(signal: Int32, timeout: Int64)
+    /// As `.stop` with the configured signal, because the machine goes down: what starts after the next boot stays as it is.
+    case shutDown(timeout: Int64)
     /// Signal the first process. SIGKILL and the stop signal suppress the restart policy.
     case kill(signal: Int32)
     case setRestartPolicy(RestartPolicy)
@@ -52,6 +54,7 @@ public enum ControlRequest: Sendable, Hashable {
         case .reopenLog: 12
         case .create: 13
         case .exec: 14
+        case .shutDown: 15
         }
     }
 
@@ -66,6 +69,7 @@ public enum ControlRequest: Sendable, Hashable {
         case .stop(let signal, let timeout):
             writer.integer(signal)
             writer.integer(timeout)
+        case .shutDown(let timeout): writer.integer(timeout)
         case .kill(let signal): writer.integer(signal)
         case .setRestartPolicy(let policy):
             writer.integer(policy.name.rawValue)
@@ -96,6 +100,7 @@ public enum ControlRequest: Sendable, Hashable {
         case 12: self = .reopenLog
         case 13: self = .create
         case 14: self = .exec
+        case 15: self = .shutDown(timeout: try reader.integer())
         default: throw ControlError(.protocol, "read message", cause: "unknown request \(frame.kind)")
         }
     }

@@ -21,13 +21,16 @@ public struct ExitRecord: Sendable, Hashable {
     public var error: String
     /// Somebody asked for the end (`stop`, `kill`, `rm -f`): `unless-stopped` stays down over a boot.
     public var manuallyStopped: Bool
+    /// The machine went down in good order: what the restart policy wants up starts again after the boot.
+    public var shutDown: Bool
 
     /// The exit code nobody saw: the supervisor was killed or the machine went down.
     public static let unknownCode = -1
 
     public init(
         exitCode: Int, signal: Int32 = 0, oomKilled: Bool = false, startedAt: Int64 = 0, finishedAt: Int64 = 0,
-        bootID: String = "", pid: Int32 = 0, restartCount: UInt32 = 0, error: String = "", manuallyStopped: Bool = false
+        bootID: String = "", pid: Int32 = 0, restartCount: UInt32 = 0, error: String = "", manuallyStopped: Bool = false,
+        shutDown: Bool = false
     ) {
         self.exitCode = exitCode
         self.signal = signal
@@ -39,6 +42,7 @@ public struct ExitRecord: Sendable, Hashable {
         self.restartCount = restartCount
         self.error = error
         self.manuallyStopped = manuallyStopped
+        self.shutDown = shutDown
     }
 
     public func encoded() -> [UInt8] {
@@ -54,6 +58,7 @@ public struct ExitRecord: Sendable, Hashable {
                 w.fieldIfNotZero("restartCount", restartCount)
                 w.fieldIfNotEmpty("error", error)
                 w.fieldIfTrue("manuallyStopped", manuallyStopped)
+                w.fieldIfTrue("shutDown", shutDown)
             }
         }
     }
@@ -113,6 +118,7 @@ extension ExitRecord {
             case "restartCount": restartCount = try parser.int()
             case "error": error = try parser.string()
             case "manuallyStopped": manuallyStopped = try parser.bool()
+            case "shutDown": shutDown = try parser.bool()
             default: try parser.skip()
             }
         }

@@ -58,6 +58,22 @@ public struct RestartPolicy: Sendable, Hashable {
         return RestartPolicy(.onFailure, maximumRetries: count)
     }
 
+    /// Whether a container that ended is started when the machine comes up; Docker's rules when its daemon starts.
+    ///
+    /// Only what ended with an earlier boot, or with the service that stopped it: one that ended by itself meanwhile had its restarts.
+    /// - Parameters:
+    ///   - seen: the container now.
+    ///   - bootID: this boot's.
+    public func startsAfterBoot(_ seen: ContainerObservation, bootID: String) -> Bool {
+        guard seen.status == .exited, seen.startedAt != 0, seen.shutDown || seen.bootID != bootID else { return false }
+        switch name {
+        case .no: return false
+        case .always: return true
+        case .unlessStopped: return !seen.manuallyStopped
+        case .onFailure: return seen.exitCode != 0 && !seen.manuallyStopped && (maximumRetries == 0 || seen.restartCount < maximumRetries)
+        }
+    }
+
     func write(to writer: inout JSONWriter) {
         writer.object { w in
             w.field("name", name.text)

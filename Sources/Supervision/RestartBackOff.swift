@@ -21,11 +21,11 @@ package struct RestartBackOff: Sendable {
 
     /// - Parameters:
     ///   - exitCode: of the run that ended.
-    ///   - manuallyStopped: somebody asked for the end: no policy starts it again then.
+    ///   - isStopped: somebody asked for the end: no policy starts it again then.
     ///   - duration: nanoseconds of the run.
     /// - Returns: nanoseconds to wait before the next run; nil when there is none.
-    package mutating func next(exitCode: Int, manuallyStopped: Bool, duration: Int64) -> Int64? {
-        if manuallyStopped { return nil }
+    package mutating func next(exitCode: Int, isStopped: Bool, duration: Int64) -> Int64? {
+        if isStopped { return nil }
         switch policy.name {
         case .no: return nil
         case .always, .unlessStopped: break

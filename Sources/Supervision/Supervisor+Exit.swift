@@ -28,12 +28,13 @@ extension Supervisor {
         let duration = monotonicNanoseconds() &- startedMonotonic
         var exit = ExitRecord(
             exitCode: Int(status.code), startedAt: record.startedAt, finishedAt: wallClockNanoseconds(),
-            bootID: record.bootID, pid: record.pid, restartCount: backOff.count, manuallyStopped: manuallyStopped)
+            bootID: record.bootID, pid: record.pid, restartCount: backOff.count, manuallyStopped: manuallyStopped,
+            shutDown: shutDown)
         if case .signaled(let signal) = status { exit.signal = signal }
         // Before the cgroup goes, which holds the count.
         exit.oomKilled = launcher.outOfMemoryKills() > oomKillsBefore
         record.pid = 0
-        nextRun = backOff.next(exitCode: exit.exitCode, manuallyStopped: manuallyStopped, duration: duration)
+        nextRun = backOff.next(exitCode: exit.exitCode, isStopped: manuallyStopped || shutDown, duration: duration)
         if !config.autoRemove || nextRun != nil { takeDown() }
         windUp(exit)
         // Also when slow readers keep us: they have no claim on its cgroup.
@@ -58,7 +59,8 @@ extension Supervisor {
     func fail(_ failure: LaunchFailure) {
         var exit = ExitRecord(
             exitCode: Int(failure.exitCode), startedAt: 0, finishedAt: wallClockNanoseconds(), bootID: record.bootID,
-            restartCount: backOff.count, error: failure.text, manuallyStopped: manuallyStopped)
+            restartCount: backOff.count, error: failure.text, manuallyStopped: manuallyStopped,
+            shutDown: shutDown)
         // A restart that fails is the end of the run before it, told by its error.
         exit.startedAt = record.startedAt
         if exit.startedAt == 0, !config.autoRemove, let before = try? ExitRecord.load(from: directory.fd) {
@@ -132,7 +134,7 @@ extension Supervisor {
         if stage == .draining { error.drain() }
     }
 
-    private func saveRecord(_ exit: ExitRecord) {
+    func saveRecord(_ exit: ExitRecord) {
         if config.autoRemove { return }
         do throws(ControlError) {
             try exit.save(in: directory.fd, durable: true)
@@ -165,7 +167,6 @@ extension Supervisor {
             becomeIdleSoon()
             return  // the lock is held on, `restart()` comes back here
         }
-        if stage == .waiting { saveRecord(exit) }
         stage = .finished
         if !config.autoRemove { setPhase(.exited) }
         tellEnd(exit) { _ in true }
@@ -178,6 +179,7 @@ extension Supervisor {
         guard stage == .waiting else { return }
         nextRun = nil
         manuallyStopped = false
+        shutDown = false
         record.restartCount = backOff.count
         stage = .idle
         if launch() { start() }

@@ -16,7 +16,13 @@ extension Supervisor {
             try attach(streams, descriptors)
             client.isAttached = true
         case .resize(let rows, let columns): try resize(rows, columns)
-        case .stop(let signal, let timeout): try stop(signal, timeout)
+        case .stop(let signal, let timeout):
+            guard signal >= 0, signal <= 64 else { throw refusal("signal \(signal) does not exist") }
+            manuallyStopped = true
+            try stop(signal, timeout)
+        case .shutDown(let timeout):
+            shutDown = true
+            try stop(0, timeout)
         case .kill(let signal): try kill(signal)
         case .setRestartPolicy(let policy): setRestartPolicy(policy)
         case .pause: try setFrozen(true)
@@ -58,18 +64,25 @@ extension Supervisor {
     }
 
     private func stop(_ signal: Int32, _ timeout: Int64) throws(ControlError) {
-        guard signal >= 0, signal <= 64 else { throw refusal("signal \(signal) does not exist") }
-        manuallyStopped = true
         switch stage {
         case .idle, .created: abandon()
         case .waiting:
             loop.set(.restart, in: nil)
-            nextRun = nil
-            lastExit?.manuallyStopped = true
+            giveUpNextRun()
             conclude()
-        case .draining, .finished: nextRun = nil
+        case .draining: giveUpNextRun()
+        case .finished: break
         case .running: try stopRunning(signal == 0 ? config.stopSignal : signal, timeout)
         }
+    }
+
+    /// The run that has ended was the last one: its record, which was not needed before, says so.
+    private func giveUpNextRun() {
+        guard nextRun != nil else { return }
+        nextRun = nil
+        lastExit?.manuallyStopped = manuallyStopped
+        lastExit?.shutDown = shutDown
+        if let lastExit { saveRecord(lastExit) }
     }
 
     private func stopRunning(_ signal: Int32, _ timeout: Int64) throws(ControlError) {

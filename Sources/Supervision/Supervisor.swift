@@ -53,6 +53,8 @@ package final class Supervisor {
     var connections: ContainerConnections?
     var terminalSize: (rows: UInt16, columns: UInt16)?
     var manuallyStopped = false
+    /// The machine goes down: the policy starts nothing now, and after the boot as if nobody had stopped it.
+    var shutDown = false
     /// Wait status of the first process once it has been reaped.
     var ended: ExitStatus?
     /// Monotonic time of the start, for the back-off.

@@ -55,7 +55,8 @@ enum Table {
         ("network inspect n", .inspectNetwork), ("network exists n", .networkExists), ("network rm n", .networkRemove),
         ("network remove n", .networkRemove), ("network prune -f", .networkPrune), ("network connect n c", .networkConnect),
         ("network disconnect n c", .networkDisconnect), ("network update --dns-add 1.1.1.1 n", .networkUpdate), ("port c", .port),
-        ("network reload c", .networkReload),
+        ("network reload c", .networkReload), ("system boot", .systemBoot), ("system shutdown -t 3", .systemShutDown),
+        ("system install-service --print", .installService),
         ("container port c 80/tcp", .port),
         ("update --publish-add 80 c", .update), ("container update c", .update),
     ]

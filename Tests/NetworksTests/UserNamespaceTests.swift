@@ -23,7 +23,8 @@ struct UserNamespaceTests {
         close(OwnedFD(owning: ends.second))
         let output = OwnedFD(owning: ends.first)
         let text = String(decoding: try output.fd.readAll(), as: UTF8.self)
-        let failed = text.split(separator: "\n").filter { !$0.includes(" started.") && !$0.includes(" passed after ") }.joined(separator: "\n")
+        let failed = text.split(separator: "\n").filter { !$0.includes(" started.") && !$0.includes(" passed after ") }.joined(
+            separator: "\n")
         #expect(try child.wait() == .exited(0), "\(failed)")
         #expect(text.includes(" tests in 4 suites passed") && !text.includes(" skipped"), "\(failed)")
     }

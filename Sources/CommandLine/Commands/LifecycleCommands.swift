@@ -64,12 +64,17 @@ struct StopCommand {
     func run() throws(CommandError) -> Int32 {
         let arguments = session.arguments
         let signal = try SignalArgument.read(arguments)
+        return stop(arguments.positionals) { (name) throws(EngineError) in
+            try session.engine.beginStop(name, signal: signal, timeout: arguments.int64("timeout"))
+        }
+    }
+
+    func stop(_ names: [String], _ begin: (String) throws(EngineError) -> StopTicket) -> Int32 {
         var stopping: [(name: String, ticket: StopTicket)] = []
         var status: Int32 = 0
-        for name in arguments.positionals {
+        for name in names {
             do throws(EngineError) {
-                stopping.append(
-                    (name, try session.engine.beginStop(name, signal: signal, timeout: arguments.int64("timeout"))))
+                stopping.append((name, try begin(name)))
             } catch {
                 session.complain("Error: " + error.description)
                 status = 1

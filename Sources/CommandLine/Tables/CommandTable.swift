@@ -67,7 +67,7 @@ struct CommandTable: Sendable {
 
     private var system: Command {
         .group("system", summary: "Look at the engine and its host") {
-            [info("info"), systemCheck, systemUsage, systemPrune]
+            [systemBoot, info("info"), installService, systemCheck, systemUsage, systemPrune, systemShutDown]
         }
     }
 

@@ -11,7 +11,7 @@ enum Verb: String, Sendable, CaseIterable {
     case networkCreate, networkExists, inspectNetwork, networkList, networkConnect, networkDisconnect, networkUpdate, networkReload,
         networkPrune,
         networkRemove
-    case version, info, systemCheck
+    case version, info, systemCheck, systemBoot, systemShutDown, installService
     case registryServe
     case imageCopy, imageSync, imageDelete, imageListTags
     case manifestCreate, manifestAdd, manifestAnnotate, manifestInspect, manifestPush, manifestRm, manifestRemove, manifestExists

@@ -21,17 +21,23 @@ public final class StopTicket {
 
 extension Engine {
     /// Asks a container to stop and does not wait.
-    public func beginStop(_ text: String, signal: Int32? = nil, timeout: Int64? = nil) throws(EngineError) -> StopTicket {
+    ///
+    /// - Parameter isShutdown: the machine goes down: what the restart policy wants up starts again after the boot.
+    public func beginStop(
+        _ text: String, signal: Int32? = nil, timeout: Int64? = nil, isShutdown: Bool = false
+    ) throws(EngineError) -> StopTicket {
         let view = try container(text)
         let ticket = StopTicket(view: view, signal: signal, timeout: timeout)
-        guard view.isAlive, !view.observation.supervisorLost, let connection = try connect(view.id) else {
+        // One that waits for its next run: finishStop would stop it for good.
+        let waits = isShutdown && view.observation.status == .restarting
+        guard view.isAlive || waits, !view.observation.supervisorLost, let connection = try connect(view.id) else {
             return ticket
         }
         connection.watch(view.observation.supervisor)
         if view.observation.status == .paused { try? connection.resume() }
-        let milliseconds = timeout.map { $0 < 0 || $0 > Int64.max / 1000 ? -1 : $0 * 1000 }
+        let milliseconds = timeout.map { $0 < 0 || $0 > Int64.max / 1000 ? -1 : $0 * 1000 } ?? ControlRequest.configuredTimeout
         _ = try controlled { () throws(ControlError) in
-            try connection.post(.stop(signal: signal ?? 0, timeout: milliseconds ?? ControlRequest.configuredTimeout))
+            try connection.post(isShutdown ? .shutDown(timeout: milliseconds) : .stop(signal: signal ?? 0, timeout: milliseconds))
         }
         ticket.connection = connection
         return ticket

@@ -13,6 +13,7 @@ import pytest
 import inject
 import invariants
 from host import tree_state, wait_for
+from reboot import NextBoot, crash
 
 FULL = bool(os.environ.get("BERTH_TEST_FULL"))
 CREATE = ["--network", "none", "test", "sleep", "1000"]
@@ -29,21 +30,6 @@ def engine(fresh, test_archive):
 # F15: reboot
 
 
-def crash(engine):
-    """All processes of the store end at once, supervisors first, as the machine's end would have it."""
-    for _ in range(50):
-        pids = engine.processes()
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        if not pids:
-            return
-        time.sleep(0.01)
-    pytest.fail("processes do not end")
-
-
 @pytest.mark.parametrize("run_root", ["wiped", "left"])
 def test_a_reboot(engine, place, run_root):
     """Another boot id, and a run directory that the boot emptied or did not."""
@@ -54,17 +40,7 @@ def test_a_reboot(engine, place, run_root):
     engine.ok("create", "--name", "made", *CREATE)
     engine.call("run", "--name", "ended", "--network", "none", "test", "sh", "-c", "exit 4").exits(4)
     crash(engine)
-    boot = place / "boot_id"
-    boot.write_text("11111111-2222-3333-4444-555555555555\n")
-    boot.chmod(0o644)
-    if run_root == "wiped":
-        subprocess.run(["rm", "-rf", str(engine.run_root)], check=True)
-    script = 'mount --bind "$1" /proc/sys/kernel/random/boot_id; shift; exec setpriv --reuid "$0" --regid "$1" --clear-groups -- "${@:2}"'
-
-    def after(*words):
-        command = ["unshare", "-m", "bash", "-c", script, str(engine.who.uid), str(boot), str(engine.who.gid), str(engine.program), *words]
-        return subprocess.run(command, env=engine.environment(), capture_output=True, text=True, timeout=30, cwd="/")
-
+    after = NextBoot(engine, place, keeps_run_root=run_root == "left")
     states = dict(line.split() for line in after("ps", "-a", "--format", "{{.Names}} {{.State}}").stdout.splitlines())
     assert states == {"ran": "exited", "always": "exited", "made": "created", "ended": "exited"}
     state = json.loads(after("inspect", "ran").stdout)[0]["State"]
