@@ -21,6 +21,8 @@ struct MountOptions {
     var copyUp = false
     /// Binds: a path below the source that is mounted instead of it, and never leads out of it (our extension).
     var subpath = ""
+    /// Mounted by the creator, with its privileges and in its network, not from inside the container (our extension).
+    var byCreator = false
     /// Superblock flags for file systems that are not binds: name as fsconfig(2) wants it.
     var superblockFlags: [String] = []
 
@@ -59,6 +61,7 @@ struct MountOptions {
             idmap = true
             recursiveIdmap = true
         case "tmpcopyup": copyUp = true
+        case "creatormount": byCreator = true
         case "defaults", "": break
         case "sync", "dirsync", "lazytime", "mand": superblockFlags.append(option)
         case "async", "nolazytime", "nomand", "silent", "loud", "iversion", "noiversion", "acl", "noacl", "remount": break

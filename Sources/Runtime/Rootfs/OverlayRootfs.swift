@@ -13,7 +13,7 @@ public enum RootfsSource: Sendable {
 public struct OverlayRootfs: Sendable {
     /// Read-only layers, top first: directories, and indexes that ``ErofsLayer`` mounts.
     public var lower: [String]
-    /// The writable layer and overlay's scratch directory, on one file system.
+    /// The writable layer and overlay's scratch directory, on one file system; empty for an overlay that nobody writes to.
     public var upper: String
     public var work: String
     /// Whiteouts and opaque marks are `user.overlay.*` attributes: mounts made in a user namespace.
@@ -36,20 +36,20 @@ public struct OverlayRootfs: Sendable {
     ///
     /// `lowerdir+` (Linux 6.7) takes one path a call: no escaping of colons and no limit of one page for 500 layers.
     /// - Parameter lowerDescriptors: the lower directories already open (id-mapped ones), instead of `lower`.
-    public func mount(lowerDescriptors: [SharedFD] = []) throws(SystemError) -> OwnedFD {
+    public func mount(lowerDescriptors: [SharedFD] = [], attributes: MountAttributes = []) throws(SystemError) -> OwnedFD {
         // Opened here and closed after: the overlay holds the mounts it stands on.
         let layers =
             try lowerDescriptors.isEmpty
             ? ErofsLayer.open(lower) : (paths: lowerDescriptors.map(\.fd.procPath), mounts: lowerDescriptors)
         defer { withExtendedLifetime(layers.mounts) {} }
         let paths = layers.paths
-        do throws(SystemError) { return try mount(paths, oneByOne: true) } catch {
+        do throws(SystemError) { return try mount(paths, attributes, oneByOne: true) } catch {
             guard error.errno == .invalid else { throw error }
-            return try mount(paths, oneByOne: false)
+            return try mount(paths, attributes, oneByOne: false)
         }
     }
 
-    private func mount(_ paths: [String], oneByOne: Bool) throws(SystemError) -> OwnedFD {
+    private func mount(_ paths: [String], _ attributes: MountAttributes, oneByOne: Bool) throws(SystemError) -> OwnedFD {
         let context = try FileSystemContext("overlay")
         try context.set("source", "overlay")
         if oneByOne {
@@ -57,11 +57,13 @@ public struct OverlayRootfs: Sendable {
         } else {
             try context.set("lowerdir", paths.map(Self.escaped).joined(separator: ":"))
         }
-        try context.set("upperdir", upper)
-        try context.set("workdir", work)
+        if !upper.isEmpty {
+            try context.set("upperdir", upper)
+            try context.set("workdir", work)
+        }
         if userXattr { try context.set(flag: "userxattr") }
         if volatile { try context.set(flag: "volatile") }
-        return try context.mount()
+        return try context.mount(attributes: attributes)
     }
 
     /// Colons and backslashes separate and escape in the `lowerdir` list (overlayfs.rst).

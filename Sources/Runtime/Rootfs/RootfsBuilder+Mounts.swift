@@ -14,7 +14,9 @@ extension RootfsBuilder {
             try bind(mount, index, destination, options)
             return
         }
-        if !options.subpath.isEmpty { throw .invalid("mounts", "\"\(destination)\": only a bind has a subpath") }
+        if !options.subpath.isEmpty, mount.type != "overlay" {
+            throw .invalid("mounts", "\"\(destination)\": only binds and overlays have a subpath")
+        }
         switch mount.type {
         case "cgroup", "cgroup2":
             try CgroupMount(root: root, plan: plan).attach(destination, options)
@@ -22,10 +24,7 @@ extension RootfsBuilder {
             try attachKernelFileSystem(mount, destination, options)
         case "tmpfs":
             try attachTemporary(mount, destination, options)
-        default:
-            let target = try kernel { () throws(SystemError) in try root.makeTarget(destination, .directory) }
-            let detached = try fileSystem(mount, options)
-            try finish(detached, on: target, options)
+        default: try attachFileSystem(mount, index, destination, options)
         }
     }
 
@@ -56,15 +55,16 @@ extension RootfsBuilder {
     }
 
     private func bind(_ mount: Mount, _ index: Int, _ destination: String, _ options: MountOptions) throws(RuntimeError) {
+        let source: SharedFD = try kernel { () throws(SystemError) in
+            if let prepared = plan.bindSources[index] { return prepared }
+            return SharedFD(try BindSource(plan.hostPath(mount.source), options).clone())
+        }
+        let isDirectory = try kernel { () throws(SystemError) in try source.fd.status().st_mode & S_IFMT == S_IFDIR }
+        let target: SharedFD = try kernel { () throws(SystemError) in
+            SharedFD(try root.makeTarget(destination, isDirectory ? .directory : .file))
+        }
+        if isDirectory { try copyUp(options, from: target, to: source) }
         try kernel { () throws(SystemError) in
-            let source: OwnedFD
-            if let prepared = plan.bindSources[index] {
-                source = try prepared.fd.duplicate()
-            } else {
-                source = try BindSource(plan.hostPath(mount.source), options).clone()
-            }
-            let isDirectory = try source.fd.status().st_mode & S_IFMT == S_IFDIR
-            let target = try root.makeTarget(destination, isDirectory ? .directory : .file)
             let targetIsDirectory = try target.fd.status().st_mode & S_IFMT == S_IFDIR
             if isDirectory != targetIsDirectory {
                 throw SystemError(isDirectory ? .notDirectory : .isDirectory, "mount on", destination)
@@ -93,29 +93,59 @@ extension RootfsBuilder {
 
     /// A detached mount of a file system that is not a bind.
     private func fileSystem(_ mount: Mount, _ options: MountOptions) throws(RuntimeError) -> OwnedFD {
-        try kernel { () throws(SystemError) in
-            let context = try FileSystemContext(mount.type)
-            if !mount.source.isEmpty { try context.set("source", mount.source) }
-            if !linux.mountLabel.isEmpty, labelled(mount.type) { try context.set("context", linux.mountLabel) }
-            for flag in options.superblockFlags { try context.set(flag: flag) }
-            for option in options.data {
-                if let equals = option.utf8.firstIndex(of: UInt8(ascii: "=")) {
-                    try context.set(String(option[..<equals]), String(option[option.utf8.index(after: equals)...]))
-                } else {
-                    try context.set(flag: option)
-                }
+        try kernel { () throws(SystemError) in try FileSystemMount(mount: mount, options: options, label: linux.mountLabel).make() }
+    }
+
+    /// A file system as the container sees it, not one of the kernel's own: a volume, an image.
+    private func attachFileSystem(_ mount: Mount, _ index: Int, _ destination: String, _ options: MountOptions) throws(RuntimeError) {
+        let target: SharedFD = try kernel { () throws(SystemError) in SharedFD(try root.makeTarget(destination, .directory)) }
+        let detached: SharedFD
+        if let prepared = plan.bindSources[index] {
+            detached = prepared
+        } else {
+            detached = SharedFD(try fileSystem(mount, options))
+        }
+        try copyUp(options, from: target, to: detached)
+        if options.subpath.isEmpty { return try finish(detached.fd, on: target.fd, options) }
+        try kernel("mount subpath") { () throws(SystemError) in
+            // Parts can only be cloned of what is mounted here; the whole is nobody's to see, as nothing runs yet.
+            try moveMount(detached.fd, to: target.fd)
+            let part: SharedFD
+            do throws(SystemError) {
+                let below = try detached.fd.open(options.subpath, .path, resolve: [.beneath, .noMagicLinks])
+                part = SharedFD(try cloneMount(below.fd))
+            } catch {
+                try? detachMount(detached.fd.procPath)
+                throw error
             }
-            return try context.mount(attributes: options.set.subtracting(.readOnly))
+            try detachMount(detached.fd.procPath)
+            let isDirectory = try part.fd.status().st_mode & S_IFMT == S_IFDIR
+            guard isDirectory else { throw SystemError(.notDirectory, "mount on", destination) }
+            try setAttributes(part.fd, options)
+            try moveMount(part.fd, to: target.fd)
         }
     }
 
-    private func labelled(_ type: String) -> Bool { type == "tmpfs" || type == "devpts" || type == "mqueue" }
+    /// What the image has at the target goes into a volume that is empty.
+    private func copyUp(_ options: MountOptions, from source: SharedFD, to volume: SharedFD) throws(RuntimeError) {
+        guard options.copyUp else { return }
+        try kernel("copy up") { () throws(SystemError) in
+            do throws(SystemError) {
+                let to = try volume.fd.open(".", [.readOnly, .directory])
+                guard try directoryEntries(to.fd).isEmpty else { return }
+                let listed = try source.fd.open(".", [.readOnly, .directory])
+                if try directoryEntries(listed.fd).isEmpty { return }
+                // Anew: that one has been read to its end.
+                let from = try source.fd.open(".", [.readOnly, .directory])
+                try copyTree(from: from.fd, to: to.fd)
+            } catch {
+                // What the container may not write to it cannot fill either.
+                guard [.accessDenied, .notPermitted, .readOnly].contains(error.errno) else { throw error }
+            }
+        }
+    }
 
-    private func finish(
-        _ detached: borrowing OwnedFD, on target: borrowing OwnedFD, _ options: MountOptions
-    ) throws(RuntimeError) {
-        let mount = detached.fd
-        let place = target.fd
+    private func finish(_ mount: FD, on place: FD, _ options: MountOptions) throws(RuntimeError) {
         try kernel { () throws(SystemError) in
             if options.set.contains(.readOnly) { try setMountAttributes(mount, set: .readOnly) }
             try moveMount(mount, to: place)
@@ -134,7 +164,7 @@ extension RootfsBuilder {
             return try root.root.open(inRoot: destination, [.path, .directory], resolve: .noSymlinks)
         }
         let detached = try fileSystem(mount, options)
-        try finish(detached, on: target, options)
+        try finish(detached.fd, on: target.fd, options)
         if mount.type == "proc", destination == "/proc" { keep(procfs: SharedFD(detached)) }
     }
 
@@ -160,7 +190,7 @@ extension RootfsBuilder {
             wanted.set.subtract(.readOnly)
             keep(readOnly: try kernel { () throws(SystemError) in SharedFD(try detached.fd.duplicate()) })
         }
-        try finish(detached, on: target, wanted)
+        try finish(detached.fd, on: target.fd, wanted)
     }
 }
 

@@ -97,7 +97,10 @@ struct RootfsPreparation {
         let crossesNamespace = plan.namespaces.isNew(.user) && isPrivileged
         for (index, mount) in plan.mounts.enumerated() {
             let options = MountOptions(mount.options)
-            guard options.bind || mount.type == "bind" else { continue }
+            guard options.bind || mount.type == "bind" else {
+                if options.byCreator, isPrivileged { plan.bindSources[index] = try mounted(mount, options) }
+                continue
+            }
             let idmapped = options.idmap || !mount.uidMappings.isEmpty || !mount.gidMappings.isEmpty
             let source = BindSource(plan.hostPath(mount.source), options, entersUserNamespace: request.mountsAreForeign)
             guard idmapped || crossesNamespace || source.isForeign else { continue }
@@ -107,6 +110,13 @@ struct RootfsPreparation {
             }
             if let namespace { try map(copy, mount, options, namespace) }
             plan.bindSources[index] = copy
+        }
+    }
+
+    /// A file system that is mounted here because it needs what only we have: our network, our privileges.
+    private func mounted(_ mount: Mount, _ options: MountOptions) throws(RuntimeError) -> SharedFD {
+        try kernel("mount \(mount.type) \"\(mount.source)\"") { () throws(SystemError) in
+            SharedFD(try FileSystemMount(mount: mount, options: options).make())
         }
     }
 
