@@ -34,6 +34,8 @@ public enum ControlRequest: Sendable, Hashable {
     /// (config.json, member `process`). Answered by `.done` when its program runs, by `.failed` when it cannot. Its
     /// standard streams are /dev/null.
     case exec
+    /// Freeze the cgroup for as long as this connection lasts: whoever asked may be killed.
+    case freeze
 
     /// A `timeout` of `.stop` that means the configuration's.
     public static let configuredTimeout = Int64.min
@@ -55,13 +57,14 @@ public enum ControlRequest: Sendable, Hashable {
         case .create: 13
         case .exec: 14
         case .shutDown: 15
+        case .freeze: 16
         }
     }
 
     public func frame(sequence: UInt32) -> ControlFrame {
         var writer = WireWriter()
         switch self {
-        case .create, .start, .pause, .resume, .query, .reload, .yield, .reopenLog, .exec: break
+        case .create, .start, .pause, .resume, .query, .reload, .yield, .reopenLog, .exec, .freeze: break
         case .attach(let streams): writer.integer(streams.rawValue)
         case .resize(let rows, let columns):
             writer.integer(rows)
@@ -101,6 +104,7 @@ public enum ControlRequest: Sendable, Hashable {
         case 13: self = .create
         case 14: self = .exec
         case 15: self = .shutDown(timeout: try reader.integer())
+        case 16: self = .freeze
         default: throw ControlError(.protocol, "read message", cause: "unknown request \(frame.kind)")
         }
     }

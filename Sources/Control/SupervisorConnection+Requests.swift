@@ -77,6 +77,9 @@ extension SupervisorConnection {
     public func setRestartPolicy(_ policy: RestartPolicy) throws(ControlError) { try request(.setRestartPolicy(policy)) }
     public func pause() throws(ControlError) { try request(.pause) }
     public func resume() throws(ControlError) { try request(.resume) }
+
+    /// Stops all processes until this connection closes, however that comes about.
+    public func freeze() throws(ControlError) { try request(.freeze) }
     public func reload() throws(ControlError) { try request(.reload) }
 
     /// Runs a further process in the background, as a child of the supervisor.

@@ -12,6 +12,9 @@ final class ControlClient {
     /// It was told the end of this run already.
     var knowsEnd = false
 
+    /// The container is frozen as long as it is connected.
+    var keepsFrozen = false
+
     init(_ socket: SharedFD) { self.socket = socket }
 
     /// - Returns: false when the client has gone or takes no messages: it must not hold us up.

@@ -41,6 +41,7 @@ extension Supervisor {
         // Others may hold the socket too (the one we were started with): its other side must hear that nobody listens.
         _ = shutdown(client.socket.raw, Int32(SHUT_RDWR))
         clients.removeAll { $0 === client }
+        thaw(after: client)
         guard starter === client else { return }
         starter = nil
         // Nobody will start it any more.

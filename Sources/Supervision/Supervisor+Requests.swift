@@ -25,8 +25,16 @@ extension Supervisor {
             try stop(0, timeout)
         case .kill(let signal): try kill(signal)
         case .setRestartPolicy(let policy): setRestartPolicy(policy)
-        case .pause: try setFrozen(true)
-        case .resume: try setFrozen(false)
+        case .pause:
+            try setFrozen(true)
+            // It stays so when whoever froze it before goes.
+            for other in clients { other.keepsFrozen = false }
+        case .resume:
+            guard !clients.contains(where: \.keepsFrozen) else { throw refusal("a volume of the container is being copied") }
+            try setFrozen(false)
+        case .freeze:
+            try setFrozen(true)
+            client.keepsFrozen = true
         case .query, .exec: break  // answered by who received them
         case .reload: try reload()
         case .yield:
@@ -123,6 +131,12 @@ extension Supervisor {
     private func setFrozen(_ frozen: Bool) throws(ControlError) {
         guard stage == .running else { throw refusal("container is not running") }
         try ask { () throws(LaunchFailure) in try launcher.setFrozen(frozen) }
+    }
+
+    /// A client that froze the container has gone.
+    func thaw(after client: ControlClient) {
+        guard client.keepsFrozen, !clients.contains(where: \.keepsFrozen) else { return }
+        _ = try? setFrozen(false)
     }
 
     private func ask<T>(_ body: () throws(LaunchFailure) -> T) throws(ControlError) -> T {
