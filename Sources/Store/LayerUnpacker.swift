@@ -29,6 +29,7 @@ public final class LayerUnpacker {
     }
 
     let isInUserNamespace: Bool
+    private let isLayer: Bool
     let directories: LayerDirectories
     private let limits: Limits
     private let cancellation: Cancellation?
@@ -46,9 +47,12 @@ public final class LayerUnpacker {
     /// - Parameters:
     ///   - root: an empty directory; borrowed descriptor is duplicated by the caller's `SharedFD`.
     ///   - isInUserNamespace: `user.` instead of `trusted.` overlay attributes; device nodes are skipped.
+    ///   - isLayer: names with `.wh.` hide others, and the root gets the owner and mode of a new layer. Else all names are
+    ///     files, and the directory may have content, which entries of the same names replace.
     public init(
-        root: SharedFD, isInUserNamespace: Bool, limits: Limits = Limits(), cancellation: Cancellation? = nil
+        root: SharedFD, isInUserNamespace: Bool, isLayer: Bool = true, limits: Limits = Limits(), cancellation: Cancellation? = nil
     ) {
+        self.isLayer = isLayer
         directories = LayerDirectories(root: root)
         self.isInUserNamespace = isInUserNamespace
         self.limits = limits
@@ -80,8 +84,10 @@ public final class LayerUnpacker {
 
     private func unpackAll(_ reader: TarReader) throws(StoreError) {
         // The directory the layer goes to may have inherited a group and set-group-id from the one it was made in.
-        try step([], cl_fchownat(directories.root.raw, "", ownUser, ownGroup, atEmptyPath))
-        try step([], cl_fchmod(directories.root.raw, 0o755))
+        if isLayer {
+            try step([], cl_fchownat(directories.root.raw, "", ownUser, ownGroup, atEmptyPath))
+            try step([], cl_fchmod(directories.root.raw, 0o755))
+        }
         while let entry = try archive({ () throws(ArchiveError) in try reader.next() }) {
             try archive { () throws(ArchiveError) in try cancellation?.check("unpack layer") }
             entries += 1
@@ -100,7 +106,7 @@ public final class LayerUnpacker {
             guard entry.kind == .directory else { throw layerFailure(.corrupt, entry.path, "the root is no directory") }
             return try addPending(path.full, entry, isNew: false)
         }
-        switch try path.whiteout() {
+        switch isLayer ? try path.whiteout() : .none {
         case .none: break
         case .ignored: return
         case .opaque: return try makeOpaque(try directories.directory(path.parent))
@@ -196,7 +202,7 @@ public final class LayerUnpacker {
 
     private func makeHardLink(_ entry: TarEntry, _ parent: SharedFD, _ name: [UInt8]) throws(StoreError) {
         let target = try LayerPath(entry.linkPath)
-        guard !target.isRoot, case .none = try target.whiteout() else {
+        guard !target.isRoot, case .none = isLayer ? try target.whiteout() : .none else {
             throw layerFailure(.corrupt, entry.path, "hard link to \"\(shown(entry.linkPath))\"")
         }
         let from = try directories.directory(target.parent, create: false)

@@ -2,7 +2,7 @@
 enum Schema {
     static var version: Int64 { Int64(migrations.count) }
 
-    static let migrations: [String] = [initial, registryNames, compressedLayers, networks]
+    static let migrations: [String] = [initial, registryNames, compressedLayers, networks, sharedVolumes]
 
     /// Digests and ids are text (`sha256:…`, 64 hexadecimal digits), times are nanoseconds since 1970.
     ///
@@ -169,5 +169,21 @@ enum Schema {
             family INTEGER PRIMARY KEY,
             prefix BLOB NOT NULL
         ) STRICT;
+        """
+
+    /// - `container_volumes.owned`: where the volume has no name of the user's it goes with the last container that owns it.
+    ///   0: the container was given it by name, so it is kept for somebody.
+    /// - `container_images`: images that a container mounts besides the one it was made from, with the topmost layer. As with
+    ///   `containers.layer`, the layers stay while the container does.
+    private static let sharedVolumes = """
+        ALTER TABLE container_volumes ADD COLUMN owned INTEGER NOT NULL DEFAULT 1;
+        CREATE TABLE container_images(
+            container_id TEXT NOT NULL REFERENCES containers(id) ON DELETE CASCADE,
+            image_id TEXT NOT NULL,
+            layer TEXT REFERENCES layers(chain_id),
+            PRIMARY KEY(container_id, image_id)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX container_images_layer ON container_images(layer);
+        CREATE INDEX container_images_image ON container_images(image_id);
         """
 }

@@ -258,10 +258,15 @@ final class StoreCheck {
         let directories = Set(store.names(in: Store.Directory.volumes))
         let rows = Set(try store.database.texts("SELECT name FROM volumes"))
         for name in rows.subtracting(directories).sorted() {
-            problems.append(
-                StoreProblem(.volume, name, "its directory is missing; it is made empty on next use", fix: "berth volume rm \(name)"))
+            var problem = StoreProblem(
+                .volume, name, "its directory is missing; it is made empty on next use", fix: "berth volume rm \(name)")
+            // Where a command was killed between the row and the directory that is all there was to it.
+            if repair, (try? store.volumeDirectory(name)) != nil { (problem.outcome, problem.fix) = (.repaired, "") }
+            problems.append(problem)
         }
         for name in directories.subtracting(rows).sorted() where isObjectName(name) {
+            // Of a command that was killed: told with the garbage.
+            if store.root.fd.exists(Store.Directory.volumes + "/" + name + "/" + Store.endsWithRow) { continue }
             problems.append(
                 StoreProblem(
                     .volume, name, "the database does not know it; its data is in \(store.path)/\(Store.Directory.volumes)/\(name)",

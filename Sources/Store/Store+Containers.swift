@@ -6,8 +6,10 @@ extension Store {
     /// A directory (``makeContainerDirectory(_:)``) without a row is garbage unless somebody holds the lock in it.
     /// - Parameters:
     ///   - container: its `id` and `name` must be new; `imageID` must exist.
-    ///   - volumes: names of volumes it uses.
-    ///   - newVolumes: volumes to add first if their names are free; an existing one is used as it is.
+    ///   - volumes: names of volumes that it shares with the containers they were made for; they must exist.
+    ///   - newVolumes: volumes to add first if their names are free; an existing one is used as it is. Those without a name of
+    ///     the user's are the container's own.
+    ///   - images: ids of images it mounts besides its own.
     ///   - connections: addresses and ports to lease for it.
     ///   - durability: `.volatile` for `--rm`, which ends with the boot.
     /// - Returns: what was leased.
@@ -15,7 +17,7 @@ extension Store {
     ///   `.inUse` for an address or port, with the container that has it in `holders`; `.tooLarge` where none is left.
     @discardableResult
     public func insertContainer(
-        _ container: ContainerRecord, volumes: [String] = [], newVolumes: [VolumeRecord] = [],
+        _ container: ContainerRecord, volumes: [String] = [], newVolumes: [VolumeRecord] = [], images: [String] = [],
         connections: ConnectionRequest = ConnectionRequest(), durability: Durability = .durable
     ) throws(StoreError) -> Connections {
         try database.transaction(durability) { () throws(StoreError) -> Connections in
@@ -38,12 +40,16 @@ extension Store {
                 ])
             if let image = container.imageID { try noteUse(ofImage: image) }
             for volume in newVolumes { try insertVolumeRow(volume, replace: false) }
+            let owned = Set(newVolumes.filter(\.isAnonymous).map(\.name) + volumes)
             for volume in Set(volumes + newVolumes.map(\.name)) {
                 guard try database.firstInteger("SELECT 1 FROM volumes WHERE name=?", [.text(volume)]) != nil else {
                     throw StoreError(.notFound, "create container", volume, cause: "no such volume")
                 }
-                try database.run("INSERT INTO container_volumes VALUES(?,?)", [.text(container.id), .text(volume)])
+                try database.run(
+                    "INSERT INTO container_volumes VALUES(?,?,?)",
+                    [.text(container.id), .text(volume), .integer(owned.contains(volume) ? 1 : 0)])
             }
+            for image in images { try insertMountedImage(image, container: container.id) }
             return connections.isEmpty ? Connections() : try insertConnections(connections, container: container.id)
         }
     }
@@ -98,9 +104,11 @@ extension Store {
         return result
     }
 
-    /// The ids of the containers made from an image.
+    /// The ids of the containers made from an image, or that mount it.
     public func containers(ofImage id: String) throws(StoreError) -> [String] {
-        try database.texts("SELECT id FROM containers WHERE image_id=? ORDER BY id", [.text(id)])
+        try database.texts(
+            "SELECT id FROM containers WHERE image_id=?1 UNION SELECT container_id FROM container_images WHERE image_id=?1 ORDER BY 1",
+            [.text(id)])
     }
 
     /// Replaces a container's definition by what `change` makes of it; nobody else writes in between.
@@ -169,22 +177,41 @@ extension Store {
             if anonymousVolumes {
                 volumes = try database.texts(
                     """
-                    SELECT name FROM volumes JOIN container_volumes ON volume=name WHERE container_id=?1 AND anonymous=1
+                    SELECT name FROM volumes JOIN container_volumes ON volume=name WHERE container_id=?1 AND anonymous=1 AND owned=1
                     AND NOT EXISTS(SELECT 1 FROM container_volumes o WHERE o.volume=name AND o.container_id<>?1)
                     """, [.text(id)])
             }
+            let mounted = try database.texts(
+                "SELECT layer FROM container_images WHERE container_id=? AND layer IS NOT NULL", [.text(id)])
             try database.run("DELETE FROM containers WHERE id=?", [.text(id)])
-            for volume in volumes { try database.run("DELETE FROM volumes WHERE name=?", [.text(volume)]) }
+            for volume in volumes {
+                try database.run("DELETE FROM volumes WHERE name=?", [.text(volume)])
+                markEnding(ofVolume: volume)
+            }
             if !keepDirectory { doomed.paths.append(Directory.containers + "/" + id) }
             doomed.paths += volumes.map { Directory.volumes + "/" + $0 }
             // Only when the image went before the container (rmi -f) is the layer free now.
-            if let layer { try dropLayers(from: layer, into: &doomed) }
+            for layer in [layer].compactMap({ $0 }) + mounted { try dropLayers(from: layer, into: &doomed) }
             return RemovedContainer(record: record, volumes: volumes)
         } committed: { _ in
             discard(doomed)
         }
         if !doomed.paths.isEmpty { emptyTrash() }
         return removed
+    }
+
+    /// Inside the transaction that adds the container: keeps the layers of an image that it mounts.
+    private func insertMountedImage(_ image: String, container: String) throws(StoreError) {
+        var layer: String?
+        var isHere = false
+        try database.query("SELECT layer FROM images WHERE id=?", [.text(image)]) { row in
+            isHere = true
+            layer = row.optionalText(0)
+        }
+        guard isHere else { throw StoreError(.notFound, "create container", image, cause: "no such image") }
+        try database.run(
+            "INSERT OR IGNORE INTO container_images VALUES(?,?,?)", [.text(container), .text(image), .optionalText(layer)])
+        try noteUse(ofImage: image)
     }
 
     private func requireFreeName(_ name: String) throws(StoreError) {

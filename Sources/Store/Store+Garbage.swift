@@ -51,6 +51,7 @@ extension Store {
             SELECT chain_id FROM layers l WHERE NOT EXISTS(SELECT 1 FROM images WHERE layer=l.chain_id)
             AND NOT EXISTS(SELECT 1 FROM containers WHERE layer=l.chain_id)
             AND NOT EXISTS(SELECT 1 FROM layers WHERE parent=l.chain_id)
+            AND NOT EXISTS(SELECT 1 FROM container_images WHERE layer=l.chain_id)
             """)
         // Files are listed before rows are read. A container that is being made has its directory first, with the lock in
         // it held: the look at the lock comes after the rows.
@@ -64,6 +65,11 @@ extension Store {
         garbage.paths += layers.filter { !keptLayers.contains($0) }.map { Directory.layers + "/" + $0 }
         for container in containers where !keptContainers.contains(container) && !isLocked(container) && !isNew(container) {
             garbage.paths.append(Directory.containers + "/" + container)
+        }
+        let keptVolumes = Set(try database.texts("SELECT name FROM volumes"))
+        for volume in names(in: Directory.volumes) where !keptVolumes.contains(volume) {
+            let path = Directory.volumes + "/" + volume
+            if root.fd.exists(path + "/" + Store.endsWithRow) { garbage.paths.append(path) }
         }
         return garbage
     }

@@ -28,6 +28,13 @@ extension Store {
         try layerDirectories(top: try database.firstText("SELECT layer FROM images WHERE id=?", [.text(id)]))
     }
 
+    /// Absolute paths of the layers of an image that a container mounts, topmost first.
+    public func layerDirectories(ofImage image: String, mountedBy container: String) throws(StoreError) -> [String] {
+        try layerDirectories(
+            top: try database.firstText(
+                "SELECT layer FROM container_images WHERE container_id=? AND image_id=?", [.text(container), .text(image)]))
+    }
+
     private func layerDirectories(top: String?) throws(StoreError) -> [String] {
         guard let top else { return [] }
         return try chain(from: top).map { path + "/" + layerLocation(hexPart($0)) }
@@ -49,7 +56,7 @@ extension Store {
             let isNeeded = try database.firstInteger(
                 """
                 SELECT 1 WHERE EXISTS(SELECT 1 FROM images WHERE layer=?1) OR EXISTS(SELECT 1 FROM containers WHERE layer=?1)
-                OR EXISTS(SELECT 1 FROM layers WHERE parent=?1)
+                OR EXISTS(SELECT 1 FROM layers WHERE parent=?1) OR EXISTS(SELECT 1 FROM container_images WHERE layer=?1)
                 """, [.text(layer)])
             if isNeeded != nil { return }
             try database.run("DELETE FROM layers WHERE chain_id=?", [.text(layer)])

@@ -10,6 +10,7 @@ extension Store {
                 """
                 SELECT id FROM images LEFT JOIN image_uses ON image_id=id
                 WHERE NOT EXISTS(SELECT 1 FROM containers WHERE containers.image_id=images.id)
+                AND NOT EXISTS(SELECT 1 FROM container_images m WHERE m.image_id=images.id)
                 ORDER BY max(coalesce(used_ns,0), added_ns), id
                 """)
             var byID: [String: ImageRecord] = [:]

@@ -7,26 +7,32 @@ extension Store {
     /// What is there and is no regular file (a device, a fifo, a link such as `/dev/stdout`) is written to as it is.
     /// - Throws: also `.invalid` for ``SaveFormat/ociDirectory`` where something is already.
     public func save(_ images: [SavedImage], toPath path: String, format: SaveFormat) throws(StoreError) {
-        let target = try SaveTarget(path)
-        let present = try target.existing()
-        if format == .ociDirectory {
-            if present != nil {
-                throw StoreError(.invalid, "save images", path, cause: "it exists; an OCI layout is written to a new directory")
-            }
-            return try saveDirectory(images, target)
+        guard format == .ociDirectory else {
+            return try writeWhole(path, "save images") { (file) throws(StoreError) in try save(images, to: file, format: format) }
         }
-        if let present, present.st_mode & S_IFMT != S_IFREG {
+        let target = try SaveTarget(path, "save images")
+        if try target.existing() != nil {
+            throw StoreError(.invalid, "save images", path, cause: "it exists; an OCI layout is written to a new directory")
+        }
+        try saveDirectory(images, target)
+    }
+
+    /// Writes a file that appears whole or not at all, and survives power loss; what is there and is no regular file is
+    /// written to as it is.
+    func writeWhole(_ path: String, _ operation: String, _ write: (FD) throws(StoreError) -> Void) throws(StoreError) {
+        let target = try SaveTarget(path, operation)
+        if let present = try target.existing(), present.st_mode & S_IFMT != S_IFREG {
             let file = try system { () throws(SystemError) in
                 SharedFD(try FD.cwd.open(path, [.writeOnly, .truncate, .noControllingTerminal]))
             }
-            return try save(images, to: file.fd, format: format)
+            return try write(file.fd)
         }
         let parent = target.parent.fd
         let file = try system { () throws(SystemError) in
             SharedFD(try parent.open(target.staging, [.writeOnly, .create, .exclusive, .noFollow], mode: 0o600))
         }
         do throws(StoreError) {
-            try save(images, to: file.fd, format: format)
+            try write(file.fd)
             try system { () throws(SystemError) in
                 // The bytes first, then the name, then the directory that holds it.
                 try file.fd.sync()
@@ -66,13 +72,13 @@ private struct SaveTarget {
     /// Beside the target, so that it can be renamed over it.
     var staging: String { "\(name).\(getpid()).new" }
 
-    init(_ path: String) throws(StoreError) {
+    init(_ path: String, _ operation: String) throws(StoreError) {
         var rest = path[...]
         while rest.utf8.count > 1, rest.utf8.last == UInt8(ascii: "/") { rest.removeLast() }
         let slash = rest.utf8.lastIndex(of: UInt8(ascii: "/"))
         name = String(slash.map { rest[rest.utf8.index(after: $0)...] } ?? rest)
         guard !name.isEmpty, name != ".", name != ".." else {
-            throw StoreError(.invalid, "save images", path, cause: "it has no file name")
+            throw StoreError(.invalid, operation, path, cause: "it has no file name")
         }
         let directory = slash.map { $0 == rest.startIndex ? "/" : String(rest[..<$0]) } ?? "."
         parent = try system { () throws(SystemError) in SharedFD(try FD.cwd.open(directory, [.directory])) }

@@ -104,6 +104,10 @@ extension Store {
                 if let image = row.optionalText(1) { users[image, default: []].append(row.text(0)) }
                 needs.pinned.formUnion(chain(row.optionalText(2)))
             }
+            try database.query("SELECT container_id,image_id,layer FROM container_images") { row in
+                users[row.text(1), default: []].append(row.text(0))
+                needs.pinned.formUnion(chain(row.optionalText(2)))
+            }
             needs.images = try images().map { record in
                 StoreNeeds.Image(
                     record: record, blobs: blobs[record.id] ?? [], layers: chain(tops[record.id]),

@@ -92,7 +92,8 @@ extension StoreCheck {
         return try store.database.texts(
             """
             WITH RECURSIVE up(id) AS (VALUES(?) UNION SELECT chain_id FROM layers JOIN up ON parent=id)
-            SELECT containers.id FROM containers JOIN up ON layer=up.id ORDER BY 1
+            SELECT containers.id FROM containers JOIN up ON layer=up.id
+            UNION SELECT container_id FROM container_images JOIN up ON layer=up.id ORDER BY 1
             """, values)
     }
 

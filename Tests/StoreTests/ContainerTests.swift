@@ -96,6 +96,17 @@ import Testing
         #expect(try store.removeContainer(id: identifier(2), anonymousVolumes: true).volumes == ["anon"])
     }
 
+    /// By its generated name it was given to somebody who wants to keep it.
+    @Test func anonymousVolumesThatWereNamedStay() throws {
+        let fixture = try Fixture()
+        defer { fixture.remove() }
+        let store = fixture.store
+        try store.insertVolume(VolumeRecord(name: "anon", created: 1, isAnonymous: true))
+        try store.insertContainer(record(1), newVolumes: [VolumeRecord(name: "anon", created: 2)])
+        #expect(try store.removeContainer(id: identifier(1), anonymousVolumes: true).volumes.isEmpty)
+        #expect(try store.volume(name: "anon")?.isAnonymous == true)
+    }
+
     @Test func unknownImagesAndVolumesAreRefusedWhole() throws {
         let fixture = try Fixture()
         defer { fixture.remove() }

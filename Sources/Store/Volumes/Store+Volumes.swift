@@ -6,8 +6,24 @@ extension Store {
     ///
     /// - Throws: `.nameInUse`; `.invalid` for a name that is not one.
     public func insertVolume(_ volume: VolumeRecord) throws(StoreError) {
-        try database.transaction(.durable) { () throws(StoreError) in try insertVolumeRow(volume, replace: true) }
-        _ = try volumeDirectory(volume.name)
+        guard try createVolume(volume) == nil else {
+            throw StoreError(.nameInUse, "create volume", volume.name, cause: "the volume exists", holders: [volume.name])
+        }
+    }
+
+    /// Adds a volume and its directory, or finds the one that has the name; of several commands at once one adds it.
+    ///
+    /// - Returns: the volume that was there before; nil when it was added.
+    /// - Throws: `.invalid` for a name that is not one.
+    public func createVolume(_ volume: VolumeRecord) throws(StoreError) -> VolumeRecord? {
+        try database.transaction(.durable) { () throws(StoreError) -> VolumeRecord? in
+            if let existing = try self.volume(name: volume.name) { return existing }
+            try insertVolumeRow(volume, replace: true)
+            return nil
+        } committed: { existing in
+            // While nobody can remove it. A kill before this leaves a row, whose directory the next use makes.
+            if existing == nil { _ = try? volumeDirectory(volume.name) }
+        }
     }
 
     public func volume(name: String) throws(StoreError) -> VolumeRecord? {
@@ -25,6 +41,11 @@ extension Store {
             (row) throws(StoreError) in result.append(try Store.volume(row))
         }
         return result
+    }
+
+    /// Names of the volumes that containers use.
+    public func usedVolumes() throws(StoreError) -> Set<String> {
+        Set(try database.texts("SELECT DISTINCT volume FROM container_volumes"))
     }
 
     /// The ids of the containers that use a volume.
@@ -46,6 +67,7 @@ extension Store {
             guard try database.run("DELETE FROM volumes WHERE name=?", [.text(name)]) == 1 else {
                 throw StoreError(.notFound, "remove volume", name, cause: "no such volume")
             }
+            markEnding(ofVolume: name)
             doomed.paths.append(Directory.volumes + "/" + name)
         } committed: { _ in
             discard(doomed)
@@ -77,6 +99,7 @@ extension Store {
             throw StoreError(
                 .nameInUse, "create volume", volume.name, cause: "the volume exists", holders: [volume.name])
         }
+        discardLeftVolume(volume.name)
         try database.run(
             "INSERT INTO volumes VALUES(?,?,?,?,?,?)",
             [
