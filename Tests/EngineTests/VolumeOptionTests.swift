@@ -23,7 +23,7 @@ struct VolumeOptionTests {
         #expect(parse("da/ta:/x") == nil, "no absolute path and no name")
     }
 
-    @Test(arguments: ["ro", "rro", "z", "nocopy", "U", "cached", "nodev,nosuid"])
+    @Test(arguments: ["ro", "rro", "z", "nocopy", "U", "cached", "nodev,nosuid", "O", "O,ro", "O,U"])
     func modesAreRead(mode: String) {
         #expect(parse("data:/x:" + mode) != nil)
     }
@@ -31,7 +31,8 @@ struct VolumeOptionTests {
     @Test(arguments: [
         "", ":", "::", "a:", ":/x", "a:/x:", "a:/x:ro:rw", "a:/x:ro,rw", "a:/x:nope", "/x:ro", "a:x", "a:/", "a:/..",
         "/proc", "a:/proc", "a:/proc/sys", "a:/x/../proc/self", "/a:/x:shared,private", "data:/x:shared", "/:/x:z",
-        "/etc:/x:Z", "/home/:/x:z", "/usr/../run:/x:z", "a:/x\0y",
+        "/etc:/x:Z", "/home/:/x:z", "/usr/../run:/x:z", "a:/x\0y", "/x:O",
+        "/a:/x:O,rshared", "a:/x:O,O",
     ])
     func refused(text: String) {
         #expect(parse(text) == nil)
@@ -50,6 +51,43 @@ struct VolumeOptionTests {
         #expect(parse("/a:/x:ro")?.recursiveReadOnly == .ifPossible)
         #expect(parse("/a:/x:rro")?.recursiveReadOnly == .force)
         #expect(parse("/a:/x:ro,rslave")?.propagation == "rslave")
+    }
+}
+
+struct LocalDriverTests {
+    @Test(arguments: [
+        ([:], true), (["type": "tmpfs", "device": "tmpfs"], true), (["type": "tmpfs", "device": "tmpfs", "o": "size=1m"], true),
+        (["type": "none", "device": "/d", "o": "bind"], true), (["type": "none", "device": "d", "o": "bind"], false),
+        (["type": "nfs", "device": ":/d", "o": "addr=10.0.0.1,rw"], true), (["type": "nfs"], false), (["device": "/d"], false),
+        (["o": "bind"], false), (["x": "y"], false), (["size": "1g"], false), (["size": "0"], true), (["size": "x"], false),
+        (["type": "proc", "device": "proc"], false), (["type": "none", "device": "/d", "o": "bind,subpath=x"], false),
+        (["type": "overlay", "device": "overlay", "o": "lowerdir=/:/etc"], false), (["type": "ext4", "device": "/d\0"], false),
+        (["type": "ext4", "device": "/d", "o": "idmap"], false),
+    ])
+    func options(_ options: [String: String], _ isGood: Bool) {
+        #expect(((try? LocalDriver.check(options)) != nil) == isGood)
+    }
+
+    @Test func whatIsMounted() {
+        #expect(LocalDriver([:]) == nil)
+        let bind = LocalDriver(["type": "none", "device": "/d", "o": "ro,rbind"])
+        #expect(bind?.source == .bind("/d", recursive: true) && bind?.options == ["ro"])
+        #expect(LocalDriver(["type": "tmpfs", "device": "x", "o": "size=1m"])?.source == .temporary)
+        #expect(LocalDriver(["type": "nfs", "device": ":/d"])?.source == .fileSystem(type: "nfs", device: ":/d"))
+    }
+}
+
+struct VolumesFromOptionTests {
+    @Test(arguments: ["", ":ro", "c:", "c:ro,rw", "c:x", "c:rshared", "c:nocopy", "c:z,Z", "c:ro:rw"])
+    func refused(text: String) { #expect((try? VolumesFromOption(text)) == nil) }
+
+    @Test func inherits() throws {
+        var mount = MountDefinition(.volume, source: "v", target: "/v")
+        mount.isAnonymous = true
+        let copy = try VolumesFromOption("c:ro,z").inherit(mount)
+        #expect(copy.readOnly && copy.label == .shared && !copy.isAnonymous && copy.isInherited && copy.noCopy)
+        mount.readOnly = true
+        #expect(try VolumesFromOption("c:rw").inherit(mount).readOnly, "it never gets more than the other has")
     }
 }
 

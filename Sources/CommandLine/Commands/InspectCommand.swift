@@ -98,6 +98,7 @@ struct InspectCommand {
         }
         if kinds.count > 1 { throw EngineError(.notFound, sentence: "no such object: \(name)") }
         if kinds == [.network] { throw .noSuchNetwork(name) }
+        if kinds == [.volume] { throw EngineError(.notFound, sentence: "get \(name): no such volume") }
         throw EngineError(.notFound, sentence: "no such \(kinds.first?.rawValue ?? "object"): \(name)")
     }
 }

@@ -83,6 +83,8 @@ struct RunOptions {
             default: definition.mounts.append(try TmpfsOption.parse(occurrence.text))
             }
         }
+        definition.volumesFrom = arguments.strings("volumes-from")
+        definition.volumeDriver = arguments.string("volume-driver")
         definition.readOnlyRoot = arguments.bool("read-only")
         for text in arguments.strings("device") { definition.devices.append(try DeviceRequest(option: text)) }
         if let size = arguments.int64("shm-size") { definition.shmSize = size }

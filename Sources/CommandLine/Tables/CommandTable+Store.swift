@@ -37,12 +37,6 @@ extension CommandTable {
             run: action(.containerPrune))
     }
 
-    var volumePrune: Command {
-        Command(
-            "prune", summary: "Remove volumes that no container uses", flags: ImageFlags.volumePrune,
-            unsupported: { Flag.unsupported(switches: "dry-run") }, run: action(.volumePrune))
-    }
-
     var systemPrune: Command {
         Command(
             "prune", summary: "Remove containers that do not run, and images that nobody uses",

@@ -71,10 +71,6 @@ struct CommandTable: Sendable {
         }
     }
 
-    private var volume: Command {
-        .group("volume", summary: "Manage volumes") { [volumePrune] }
-    }
-
     func action(_ verb: Verb) -> Command.Action {
         let perform = perform
         return { arguments in perform(verb, arguments) }

@@ -45,13 +45,6 @@ enum ImageFlags {
         [pruneFilter("until=10m, label=NAME[=value] or label!=NAME[=value]"), force()]
     }
 
-    @Sendable static func volumePrune() -> [Flag] {
-        [
-            .bool("all", "a", "Remove those with a name too"), pruneFilter("label=NAME[=value] or label!=NAME[=value]"),
-            force(),
-        ]
-    }
-
     @Sendable static func systemPrune() -> [Flag] {
         [
             .bool("all", "a", "Remove images with a name too, where no container uses them"),
@@ -60,11 +53,11 @@ enum ImageFlags {
         ]
     }
 
-    private static func pruneFilter(_ forms: String) -> Flag {
+    static func pruneFilter(_ forms: String) -> Flag {
         .list("filter", nil, "Remove only what matches: \(forms)", value: "filter", check: ValueRules.filter)
     }
 
-    private static func force() -> Flag { .bool("force", "f", "Do not ask") }
+    static func force() -> Flag { .bool("force", "f", "Do not ask") }
 
     @Sendable static func usage() -> [Flag] {
         [ContainerFlags.format(table: true, short: nil), .bool("verbose", "v", "Show every image, container and volume")]

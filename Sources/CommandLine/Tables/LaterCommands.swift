@@ -8,7 +8,7 @@ enum LaterCommands {
             + below("image", "build diff mount scp sign tree trust unmount")
             + below(
                 "system", "connection dial-stdio events hyperv-prep migrate renumber reset service")
-            + below("volume", "create exists export import inspect list ls mount reload remove rm unmount update")))
+            + below("volume", "mount reload unmount update")))
 
     private static let top = """
         artifact auto-update build builder buildx checkpoint commit compose config context cp dial-stdio diff events

@@ -78,6 +78,10 @@ enum RunFlags {
             .value(
                 "mount", nil, .list, "Mount described by key=value pairs: type, source, target, readonly and others",
                 value: "mount", check: ValueRules.mount),
+            .list(
+                "volumes-from", nil, "Mount what another container has mounted, as container[:ro]", value: "container",
+                completion: .names(.containers)),
+            .string("volume-driver", nil, "Driver of volumes that are made: local", completion: .values(["local"])),
             .list("tmpfs", nil, "Mount an empty tmpfs, as target[:options]"),
             .bool("read-only", nil, "Make the root file system read-only"),
             .list("device", nil, "Device of the host to give, as path[:path[:rwm]]", completion: .file),
@@ -189,7 +193,7 @@ enum RunFlags {
                 health-startup-timeout health-timeout hosts-file hostuser image-volume init-ctr init-path
                 io-maxbandwidth io-maxiops isolation kernel-memory link-local-ip os passwd-entry personality pidfile pod pod-id-file preserve-fd preserve-fds
                 rdt-class requires sdnotify seccomp-policy secret shm-size-systemd storage-opt
-                subgidname subuidname systemd timeout tz uidmap umask unsetenv variant volume-driver volumes-from
+                subgidname subuidname systemd timeout tz uidmap umask unsetenv variant
                 """,
             switches: """
                 disable-content-trust env-host http-proxy no-healthcheck no-hostname no-hosts passwd

@@ -11,6 +11,8 @@ enum Verb: String, Sendable, CaseIterable {
     case networkCreate, networkExists, inspectNetwork, networkList, networkConnect, networkDisconnect, networkUpdate, networkReload,
         networkPrune,
         networkRemove
+    case volumeCreate, volumeList, inspectVolume, volumeRemove, volumeExists, volumeExport, volumeImport
+    case volumeSnapshot, volumeSnapshots, volumeClone, volumeRestore
     case version, info, systemCheck, systemBoot, systemShutDown, installService
     case registryServe
     case imageCopy, imageSync, imageDelete, imageListTags

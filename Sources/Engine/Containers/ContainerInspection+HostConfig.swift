@@ -7,8 +7,8 @@ extension ContainerInspection {
     func writeHostConfig(to writer: inout JSONWriter) {
         writer.object { w in
             writeStorage(to: &w)
-            w.field("VolumeDriver", "")
-            w.nullField("VolumesFrom")
+            w.field("VolumeDriver", definition.volumeDriver)
+            writeList("VolumesFrom", definition.volumesFrom, to: &w)
             w.array("ConsoleSize", [0, 0]) { w, value in w.value(value) }
             w.fieldIfNotEmpty("Annotations", definition.annotations)
             writeList("CapAdd", definition.capAdd, to: &w)
@@ -43,7 +43,7 @@ extension ContainerInspection {
     }
 
     private func writeStorage(to w: inout JSONWriter) {
-        writeList("Binds", definition.mounts.filter { $0.kind != .tmpfs && !$0.isAnonymous }.map(bindText), to: &w)
+        writeList("Binds", definition.mounts.filter(\.isBindText).map(bindText), to: &w)
         w.field("ContainerIDFile", "")
         w.object("LogConfig") { w in
             w.field("Type", definition.log.driver)
@@ -132,4 +132,9 @@ extension ContainerInspection {
     private func writeOptional(_ name: StaticString, _ value: Int64?, to w: inout JSONWriter) {
         if let value { w.field(name, value) } else { w.nullField(name) }
     }
+}
+
+extension MountDefinition {
+    /// Whether Docker shows it among the binds.
+    fileprivate var isBindText: Bool { (kind == .bind || kind == .volume) && !isAnonymous && !isInherited }
 }

@@ -35,6 +35,8 @@ extension Engine {
         if case .keepID(let uid, let gid) = request.definition.userNamespace, request.definition.user.isEmpty {
             request.definition.user = "\(uid ?? host.uid):\(gid ?? host.gid)"
         }
+        try LocalDriver.check(driver: request.definition.volumeDriver)
+        request.inherited = try inheritedMounts(request.definition.volumesFrom)
         var definition = try request.complete(
             id: id, name: request.definition.name, imageID: image.id, image: image.config)
         definition.platform = image.platform
@@ -46,6 +48,7 @@ extension Engine {
         }
         let connections = try connections(for: definition, request.networks, starting: starting)
         let newVolumes = nameVolumes(&definition)
+        try resolveImageMounts(&definition)
         // Everything that can be refused is refused before anything exists.
         var plan: ContainerPlan
         do throws(EngineError) {
@@ -106,7 +109,8 @@ extension Engine {
             do throws(StoreError) {
                 // A container that goes with its end need not survive power loss.
                 return try store.insertContainer(
-                    record, volumes: [], newVolumes: newVolumes, connections: connections,
+                    record, volumes: definition.inheritedVolumes, newVolumes: newVolumes, images: definition.mountedImages,
+                    connections: connections,
                     durability: definition.autoRemove ? .volatile : .durable)
             } catch {
                 if try isLeaseFree(after: error, isFirst: attempt == 0) { continue }
@@ -170,13 +174,13 @@ extension Engine {
     /// - Returns: all volumes the container uses, as rows to add where there is none of the name.
     private func nameVolumes(_ definition: inout ContainerDefinition) -> [VolumeRecord] {
         var result: [VolumeRecord] = []
-        for index in definition.mounts.indices where definition.mounts[index].kind == .volume {
+        for index in definition.mounts.indices where definition.mounts[index].kind == .volume && !definition.mounts[index].isInherited {
             if definition.mounts[index].isAnonymous { definition.mounts[index].source = hexadecimal(randomBytes(32)) }
             let mount = definition.mounts[index]
             if result.contains(where: { $0.name == mount.source }) { continue }
             result.append(
                 VolumeRecord(
-                    name: mount.source, labels: mount.volumeLabels, created: definition.createdAt,
+                    name: mount.source, options: mount.volumeOptions, labels: mount.volumeLabels, created: definition.createdAt,
                     isAnonymous: mount.isAnonymous))
         }
         return result

@@ -90,6 +90,7 @@ struct ContainerInspection {
         if mount.readOnly { modes.append("ro") }
         if !mount.propagation.isEmpty { modes.append(mount.propagation) }
         if mount.noCopy { modes.append("nocopy") }
+        if mount.isOverlay { modes.append("O") }
         return mount.source + ":" + mount.target + (modes.isEmpty ? "" : ":" + modes.joined(separator: ","))
     }
 

@@ -134,7 +134,7 @@ extension Engine {
     }
 
     /// A container of a user who had no delegated cgroup when it was started has none that could be frozen.
-    private func requireFreezer(_ view: ContainerView) throws(EngineError) {
+    func requireFreezer(_ view: ContainerView) throws(EngineError) {
         let text = (try? FD.cwd.readText("/proc/\(view.observation.pid)/cgroup", limit: 65536)) ?? ""
         if text.includes(view.id) { return }
         let fix = (try? CgroupHost.detect()).map { Cgroup.freezerFix(host: $0) } ?? ""

@@ -1,4 +1,5 @@
 import CLinux
+import Control
 import Glibc
 import Linux
 import OCI
@@ -8,17 +9,61 @@ extension Engine {
     /// Finds the sources of a definition's mounts. Missing sources of `-v` are made later, by ``materialize(_:_:)``.
     func bindMounts(_ definition: ContainerDefinition) throws(EngineError) -> [BoundMount] {
         var result: [BoundMount] = []
-        for mount in definition.mounts {
+        for (index, mount) in definition.mounts.enumerated() {
+            var bound = BoundMount(mount, source: "")
             switch mount.kind {
-            case .tmpfs: result.append(BoundMount(mount, source: ""))
-            case .volume: result.append(BoundMount(mount, source: roots.store + "/volumes/" + mount.source + "/_data"))
+            case .tmpfs: break
+            case .volume:
+                bound.source = roots.volume(mount.source)
+                bound.driver = try driver(of: mount)
+                try checkDriver(bound, definition)
+            case .image: bound.layers = try layers(of: mount, in: definition)
             case .bind:
+                bound.source = mount.source
                 if !mount.createSource { try requireSource(mount) }
                 if mount.label != .none { try checkRelabel(mount) }
-                result.append(BoundMount(mount, source: mount.source))
             }
+            if mount.isOverlay || mount.kind == .image { bound.scratch = try scratch(index, mount, definition) }
+            result.append(bound)
         }
         return result
+    }
+
+    /// The driver of a volume that is there, or as this mount would make it.
+    private func driver(of mount: MountDefinition) throws(EngineError) -> LocalDriver? {
+        let store = try self.store()
+        let record = try stored { () throws(StoreError) in try store.volume(name: mount.source) }
+        return LocalDriver(record?.options ?? mount.volumeOptions)
+    }
+
+    private func checkDriver(_ bound: BoundMount, _ definition: ContainerDefinition) throws(EngineError) {
+        guard let driver = bound.driver else { return }
+        func refuse(_ cause: String) -> EngineError {
+            EngineError(
+                .invalid, sentence: "error while mounting volume '\(bound.source)': failed to mount local volume: \(cause)")
+        }
+        switch driver.source {
+        case .temporary:
+            if !bound.mount.subpath.isEmpty { throw refuse("an empty tmpfs has no subpath \(bound.mount.subpath)") }
+        case .bind(let path, _):
+            if !FD.cwd.exists(path) { throw refuse("mount \(path):\(bound.source): no such file or directory") }
+        case .fileSystem(let type, let device):
+            if host.isRootless {
+                throw refuse("mount \(device):\(bound.source): only root can mount \(type): mount it first and bind it with -v")
+            }
+            if !definition.runtime.isEmpty { throw .notSupported("volumes of type \(type) with --runtime") }
+            if !bound.mount.subpath.isEmpty { throw .notSupported("volume-subpath in a volume of type \(type)") }
+        }
+        if bound.mount.isOverlay { throw .notSupported("overlay volumes (O) of a volume with options") }
+    }
+
+    /// Where the layers of an overlay over the source are: beside the container's own, and gone with it.
+    private func scratch(_ index: Int, _ mount: MountDefinition, _ definition: ContainerDefinition) throws(EngineError) -> String {
+        let what = mount.kind == .image ? "image mounts" : "overlay volumes (O)"
+        if !definition.runtime.isEmpty { throw .notSupported("\(what) with --runtime") }
+        if definition.userNamespaceSlot != nil { throw .notSupported("\(what) with --userns=auto") }
+        if mount.isOverlay, !mount.subpath.isEmpty { throw .invalid("invalid mode: O goes with no subpath") }
+        return roots.container(definition.id) + "/overlays/\(index)"
     }
 
     private func requireSource(_ mount: MountDefinition) throws(EngineError) {
@@ -47,9 +92,11 @@ extension Engine {
 
     /// Makes what a container's mounts need: missing directories of `-v`, volumes and their first content.
     func prepareMounts(_ definition: ContainerDefinition, _ plan: ContainerPlan, _ store: Store) throws(EngineError) {
-        for mount in definition.mounts {
+        var overlays: [Int] = []
+        for (index, mount) in definition.mounts.enumerated() {
+            if mount.isOverlay || mount.kind == .image { overlays.append(index) }
             switch mount.kind {
-            case .tmpfs: continue
+            case .tmpfs, .image: continue
             case .bind:
                 if mount.createSource, !FD.cwd.exists(mount.source) {
                     try during("make mount source", mount.source) { () throws(SystemError) in
@@ -58,12 +105,38 @@ extension Engine {
                 }
                 if mount.changeOwner { try changeOwner(of: mount.source, plan, isMapped: false) }
             case .volume:
+                if let driver = try driver(of: mount) {
+                    // Filled by the runtime, where it is mounted.
+                    if mount.changeOwner, case .bind(let path, _) = driver.source { try changeOwner(of: path, plan, isMapped: false) }
+                    continue
+                }
                 let path = try stored { () throws(StoreError) in try store.volumeDirectory(mount.source) }
-                if !mount.noCopy { try fillVolume(mount, path, plan) }
+                if !mount.isInherited { try fillVolume(mount, path, plan) }
                 if mount.changeOwner { try changeOwner(of: path, plan, isMapped: true) }
                 if !mount.subpath.isEmpty { try checkSubpath(mount, path) }
             }
         }
+        if !overlays.isEmpty { try makeScratch(overlays, definition) }
+    }
+
+    /// Empty layers for overlays: what the run before wrote ended with it.
+    private func makeScratch(_ overlays: [Int], _ definition: ContainerDefinition) throws(EngineError) {
+        let name = "overlays"
+        try during("make layers of mounts") { () throws(SystemError) in
+            let directory = try FD.cwd.open(roots.container(definition.id), [.readOnly, .directory, .noFollow])
+            if directory.fd.exists(name) {
+                if host.isRootless {
+                    // Files of the container's users: only the user namespace may remove those.
+                    try directory.fd.rename(name, to: roots.store + "/trash/" + hexadecimal(randomBytes(8)))
+                } else {
+                    try removeTree(directory.fd, name)
+                }
+            }
+            for index in overlays {
+                for part in ["upper", "work", "empty"] { try directory.fd.makeDirectories("\(name)/\(index)/\(part)", mode: 0o755) }
+            }
+        }
+        if host.isRootless { emptyForeignTrash() }
     }
 
     /// The path must exist and lead nowhere out of the volume (CVE-2023-3676 class); the runtime resolves it again by
@@ -82,14 +155,17 @@ extension Engine {
     }
 
     /// An empty volume gets what the image has at its place (Docker's copy-up), by way of a sibling directory that is
-    /// renamed over it: killed half-way it is still empty.
+    /// renamed over it: killed half-way it is still empty. Where the image has nothing there, the container's user can write
+    /// to it.
     private func fillVolume(_ mount: MountDefinition, _ path: String, _ plan: ContainerPlan) throws(EngineError) {
         if try VolumeContent.isFilled(path, unreadableIs: host.isRootless ? false : nil) { return }
+        let layers = mount.noCopy ? [] : plan.layers
+        if layers.isEmpty, plan.user.uid == 0 { return }
         if host.isRootless, plan.hasUserNamespace {
-            try runInUserNamespace(["fill-volume", path, mount.target] + plan.layers)
+            try runInUserNamespace(["fill-volume", path, mount.target, "\(plan.user.uid)", "\(plan.user.gid)"] + layers)
             return
         }
-        try VolumeContent.fill(path, from: plan.layers, at: mount.target)
+        try VolumeContent.fill(path, from: layers, at: mount.target, uid: plan.user.uid, gid: plan.user.gid)
     }
 
     /// `U`: everything in the source belongs to the container's user afterwards.
@@ -129,14 +205,20 @@ public enum VolumeContent {
         }
     }
 
-    /// Copies what layers have at `target` into a directory, if that is empty.
+    /// Copies what layers have at `target` into a directory, if that is empty. Where they have nothing, a directory that
+    /// nobody was given yet is the user's.
     ///
     /// - Throws: `.system`; nothing is changed then.
-    public static func fill(_ path: String, from layers: [String], at target: String) throws(EngineError) {
+    static func fill(_ path: String, from layers: [String], at target: String, uid: UInt32 = 0, gid: UInt32 = 0) throws(EngineError) {
         if try isFilled(path, unreadableIs: nil) { return }
         try during("copy image content to volume", path) { () throws(SystemError) in
             let tree = try LayeredTree(layers: layers, mounting: true)
-            guard case .directory(let source)? = try tree.find(target) else { return }
+            guard case .directory(let source)? = try tree.find(target) else {
+                let directory = try FD.cwd.open(path, [.readOnly, .directory, .noFollow])
+                guard uid != 0, try directory.fd.status().st_uid == 0 else { return }
+                try check(cl_fchownat(directory.raw, "", uid, gid, 0x1000 /* AT_EMPTY_PATH */), "change owner", path)
+                return
+            }
             guard let slash = path.lastIndex(of: "/") else { return }
             let parent = try FD.cwd.open(String(path[..<slash]), [.readOnly, .directory])
             let staging = "_fill-" + hexadecimal(randomBytes(6))
@@ -171,11 +253,16 @@ public enum VolumeContent {
     /// Gives a tree to a user; links are changed, not followed, and mounts are not entered.
     public static func changeOwner(_ path: String, uid: UInt32, gid: UInt32) throws(EngineError) {
         try during("change owner", path) { () throws(SystemError) in
-            let root = try FD.cwd.open(path, [.readOnly, .directory])
-            let device = try root.fd.status().st_dev
-            var pending = [SharedFD(root)]
+            let root = SharedFD(try FD.cwd.open(path, [.readOnly, .directory]))
+            let info = try root.fd.status()
+            // The top is changed last: where it is right, all of it is, and a million files need no look.
+            if info.st_uid == uid, info.st_gid == gid { return }
+            let device = info.st_dev
+            var pending = [root]
             while let directory = pending.popLast() {
-                try check(cl_fchownat(directory.raw, "", uid, gid, 0x1000 /* AT_EMPTY_PATH */), "change owner", path)
+                if directory !== root {
+                    try check(cl_fchownat(directory.raw, "", uid, gid, 0x1000 /* AT_EMPTY_PATH */), "change owner", path)
+                }
                 for (name, _) in try directoryEntries(directory.fd) {
                     let info = try directory.fd.status(of: name)
                     if info.st_dev != device { continue }
@@ -186,6 +273,7 @@ public enum VolumeContent {
                     }
                 }
             }
+            try check(cl_fchownat(root.raw, "", uid, gid, 0x1000 /* AT_EMPTY_PATH */), "change owner", path)
         }
     }
 }

@@ -21,6 +21,8 @@ extension ContainerDefinition {
             writer.fieldIfNotEmpty("labels", labels)
             writer.fieldIfNotEmpty("annotations", annotations)
             writer.arrayIfNotEmpty("mounts", mounts) { writer, mount in mount.write(to: &writer) }
+            writer.fieldIfNotEmpty("volumesFrom", volumesFrom)
+            writer.fieldIfNotEmpty("volumeDriver", volumeDriver)
             writer.fieldIfTrue("readOnlyRoot", readOnlyRoot)
             writer.field("shmSize", shmSize)
             writer.arrayIfNotEmpty("devices", devices) { writer, device in
@@ -160,6 +162,8 @@ extension ContainerDefinition {
             mounts = try parser.array { (parser: inout JSONParser) throws(JSONError) in
                 try MountDefinition(json: &parser)
             }
+        case "volumesFrom": volumesFrom = try parser.strings()
+        case "volumeDriver": volumeDriver = try parser.string()
         case "readOnlyRoot": readOnlyRoot = try parser.bool()
         case "shmSize": shmSize = try parser.int()
         case "devices":

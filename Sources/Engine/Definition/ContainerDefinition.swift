@@ -59,6 +59,9 @@ public struct ContainerDefinition: Sendable, Hashable {
 
     // Files.
     public var mounts: [MountDefinition] = []
+    /// As given, for show: what came of it is in `mounts`.
+    public var volumesFrom: [String] = []
+    public var volumeDriver = ""
     public var readOnlyRoot = false
     /// Bytes of /dev/shm.
     public var shmSize: Int64 = 64 << 20

@@ -7,6 +7,8 @@ public struct ContainerRequest: Sendable {
     public var definition: ContainerDefinition
     /// Networks to connect it to, the first of which is `eth0`.
     public var networks: [NetworkAttachment] = []
+    /// What `--volumes-from` gives, each target once.
+    var inherited: [MountDefinition] = []
     /// Nil: the image's. An empty list clears it.
     public var entrypoint: [String]?
     /// Empty: the image's (unless the entrypoint was replaced).
@@ -91,6 +93,8 @@ extension ContainerRequest {
         for mount in result.mounts where !targets.insert(mount.target).inserted {
             throw .invalid("Duplicate mount point: \(mount.target)")
         }
+        // What was named for the place goes first, as in Docker.
+        for mount in inherited where targets.insert(mount.target).inserted { result.mounts.append(mount) }
         for volume in image.volumes.sorted() {
             let path = volume.hasPrefix("/") ? volume : "/" + volume
             let target = try MountTarget.check(path, in: volume)

@@ -20,6 +20,10 @@ extension MountDefinition {
             writer.fieldIfNotEmpty("options", options)
             writer.fieldIfNotEmpty("volumeLabels", volumeLabels)
             writer.fieldIfTrue("anonymous", isAnonymous)
+            writer.fieldIfNotEmpty("volumeOptions", volumeOptions)
+            writer.fieldIfTrue("overlay", isOverlay)
+            writer.fieldIfTrue("inherited", isInherited)
+            writer.fieldIfNotEmpty("imageID", imageID)
         }
     }
 
@@ -46,6 +50,10 @@ extension MountDefinition {
             case "options": options = try parser.strings()
             case "volumeLabels": volumeLabels = try parser.stringDictionary()
             case "anonymous": isAnonymous = try parser.bool()
+            case "volumeOptions": volumeOptions = try parser.stringDictionary()
+            case "overlay": isOverlay = try parser.bool()
+            case "inherited": isInherited = try parser.bool()
+            case "imageID": imageID = try parser.string()
             default: try parser.skip()
             }
         }

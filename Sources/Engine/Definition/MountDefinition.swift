@@ -1,6 +1,6 @@
 /// A mount somebody asked for: what shall appear where, as typed, before it is bound to this host.
 public struct MountDefinition: Hashable, Sendable {
-    public enum Kind: String, Sendable { case bind, volume, tmpfs }
+    public enum Kind: String, Sendable { case bind, volume, tmpfs, image }
 
     /// What `ro` means for mounts below the source (`mount_setattr(2)` with AT_RECURSIVE, Linux 5.12).
     public enum RecursiveReadOnly: String, Sendable {
@@ -19,7 +19,7 @@ public struct MountDefinition: Hashable, Sendable {
     }
 
     public var kind: Kind
-    /// Host path of a bind, name of a volume (empty: anonymous), empty for tmpfs.
+    /// Host path of a bind, name of a volume (empty: anonymous), empty for tmpfs, an image as it was named.
     public var source: String
     /// Absolute path in the container, canonical.
     public var target: String
@@ -33,7 +33,7 @@ public struct MountDefinition: Hashable, Sendable {
     public var createSource = false
     /// Leave a new volume empty instead of copying what the image has at the target.
     public var noCopy = false
-    /// A path inside the volume to mount instead of its root.
+    /// A path inside the volume or image to mount instead of its root.
     public var subpath = ""
     /// Give the source to the container's user first (podman's `U`).
     public var changeOwner = false
@@ -45,6 +45,14 @@ public struct MountDefinition: Hashable, Sendable {
     public var options: [String] = []
     /// Labels for a volume that is made by this mount.
     public var volumeLabels: [String: String] = [:]
+    /// Options of the driver for a volume that is made by this mount.
+    public var volumeOptions: [String: String] = [:]
+    /// What the container writes goes to a layer of its own that ends with the run (podman's `O`).
+    public var isOverlay = false
+    /// Came by `--volumes-from`.
+    public var isInherited = false
+    /// Of an image: its id.
+    public var imageID = ""
     /// A volume that belongs to this container alone and goes with `rm -v` and `--rm`.
     public var isAnonymous = false
 

@@ -62,23 +62,4 @@ extension Engine {
         }
         return result
     }
-
-    /// A volume in the layout of Docker's `volume inspect`.
-    public func inspectVolume(_ name: String) throws(EngineError) -> [UInt8] {
-        let failure = EngineError(.notFound, sentence: "no such volume: \(name)")
-        guard hasStore else { throw failure }
-        let store = try self.store()
-        guard let volume = try stored({ () throws(StoreError) in try store.volume(name: name) }) else { throw failure }
-        return JSONWriter.document { writer in
-            writer.object { w in
-                w.field("CreatedAt", Timestamp.text(volume.created))
-                w.field("Driver", volume.driver)
-                w.field("Labels", volume.labels)
-                w.field("Mountpoint", roots.store + "/volumes/" + name + "/_data")
-                w.field("Name", name)
-                w.field("Options", volume.options)
-                w.field("Scope", "local")
-            }
-        }
-    }
 }

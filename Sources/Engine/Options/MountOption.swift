@@ -9,6 +9,7 @@ public enum MountOption {
             kind = try self.kind(String(value))
         }
         var mount = MountDefinition(kind, target: "")
+        mount.readOnly = kind == .image
         var state = State()
         for field in fields { try apply(field, to: &mount, &state) }
         try finish(&mount, state, text)
@@ -25,9 +26,10 @@ public enum MountOption {
         case "bind": return .bind
         case "volume": return .volume
         case "tmpfs": return .tmpfs
-        case "image", "cluster", "npipe", "devpts", "glob", "ramfs", "artifact":
+        case "image": return .image
+        case "cluster", "npipe", "devpts", "glob", "ramfs", "artifact":
             throw .notSupported("--mount type=\(value.lowercased())")
-        default: throw .invalid("mount type '\(value)' unknown: use bind, volume or tmpfs")
+        default: throw .invalid("mount type '\(value)' unknown: use bind, volume, tmpfs or image")
         }
     }
 
@@ -37,7 +39,7 @@ public enum MountOption {
         let pair = field.splitOnce("=")
         let key = (pair.map { String($0.head) } ?? field).lowercased()
         let value = pair.map { String($0.tail) }
-        if let dash = key.firstIndex(of: "-"), ["bind", "volume", "tmpfs"].contains(String(key[..<dash])) {
+        if let dash = key.firstIndex(of: "-"), ["bind", "volume", "tmpfs", "image"].contains(String(key[..<dash])) {
             state.families.insert(String(key[..<dash]))
         }
         if try applyFlag(key, value, field, to: &mount) { return }
@@ -53,13 +55,15 @@ public enum MountOption {
             }
             mount.propagation = value
         case "bind-recursive": state.bindRecursive = value
-        case "volume-subpath": mount.subpath = try subpath(value)
+        case "volume-subpath", "image-subpath", "subpath": mount.subpath = try subpath(value, key)
         case "volume-label":
             let label = value.splitOnce("=")
             mount.volumeLabels[label.map { String($0.head) } ?? value] = label.map { String($0.tail) } ?? ""
         case "volume-driver":
-            if !value.isEmpty, value != "local" { throw .notSupported("--mount volume-driver=\(value)") }
-        case "volume-opt": throw .notSupported("--mount volume-opt")
+            try LocalDriver.check(driver: value)
+        case "volume-opt":
+            guard let option = value.splitOnce("=") else { throw .invalid("invalid field '\(field)' must be a key=value pair") }
+            mount.volumeOptions[String(option.head)] = String(option.tail)
         case "tmpfs-size": mount.tmpfsSize = try ByteSize.parse(value)
         case "tmpfs-mode":
             guard let mode = Numbers.octal(value) else { throw .invalid("invalid value for tmpfs-mode: \(value)") }
@@ -81,7 +85,7 @@ public enum MountOption {
         guard
             [
                 "readonly", "ro", "rro", "volume-nocopy", "bind-nonrecursive", "bind-create-src", "u", "chown", "z",
-                "nocopy",
+                "nocopy", "rw", "readwrite",
             ]
             .contains(key)
         else { return false }
@@ -90,6 +94,7 @@ public enum MountOption {
         }
         switch key {
         case "readonly", "ro": mount.readOnly = on
+        case "rw", "readwrite": mount.readOnly = !on
         case "rro":
             mount.readOnly = on
             if on { mount.recursiveReadOnly = .force }
@@ -102,9 +107,10 @@ public enum MountOption {
         return true
     }
 
-    private static func subpath(_ value: String) throws(EngineError) -> String {
+    private static func subpath(_ value: String, _ key: String) throws(EngineError) -> String {
         if value.hasPrefix("/") || value.split(separator: "/").contains("..") {
-            throw .invalid("invalid volume-subpath '\(value)': must be a relative path inside the volume")
+            let place = key == "volume-subpath" ? "volume" : "image"
+            throw .invalid("invalid \(key) '\(value)': must be a relative path inside the \(place)")
         }
         return value
     }
@@ -136,10 +142,18 @@ public enum MountOption {
             if mount.source.isEmpty { throw .invalid("source is required for mount type bind") }
             if mount.label != .none { try HostPath.checkRelabel(mount.source) }
         case .volume:
+            try LocalDriver.check(mount.volumeOptions)
             if mount.source.isEmpty {
                 mount.isAnonymous = true
             } else {
                 try VolumeName.check(mount.source)
+            }
+        case .image:
+            if mount.source.isEmpty {
+                throw .invalid("invalid mount config for type \"image\": field Source must not be empty")
+            }
+            if mount.noCopy || mount.changeOwner || mount.label != .none {
+                throw .invalid("invalid mount config for type \"image\": only readonly, readwrite and subpath go with it")
             }
         case .tmpfs:
             if !mount.source.isEmpty {

@@ -34,7 +34,7 @@ public enum VolumeOption {
 
     static let propagations: Set<String> = ["shared", "rshared", "slave", "rslave", "private", "rprivate"]
     private static let plainModes: Set<String> = [
-        "ro", "rw", "rro", "z", "Z", "nocopy", "U", "consistent", "cached", "delegated", "bind", "rbind", "exec",
+        "ro", "rw", "rro", "z", "Z", "nocopy", "U", "O", "consistent", "cached", "delegated", "bind", "rbind", "exec",
         "noexec",
         "dev", "nodev", "suid", "nosuid",
     ]
@@ -46,7 +46,6 @@ public enum VolumeOption {
     private static func apply(_ modes: String, to mount: inout MountDefinition, _ text: String) throws(EngineError) {
         var seen: Set<String> = []
         for mode in modes.split(separator: ",", omittingEmptySubsequences: false).map(String.init) {
-            if mode == "O" { throw .notSupported("-v \(text): overlay volumes (O)") }
             let known = plainModes.contains(mode) || propagations.contains(mode)
             guard known, seen.insert(group(mode)).inserted else { throw .invalid("invalid mode: \(modes)") }
             switch mode {
@@ -60,6 +59,9 @@ public enum VolumeOption {
                 guard mount.kind == .volume else { throw .invalid("invalid mode: \(modes)") }
                 mount.noCopy = true
             case "U": mount.changeOwner = true
+            case "O":
+                mount.isOverlay = true
+                mount.createSource = false
             case "bind": mount.recursive = false
             case "exec", "noexec", "dev", "nodev", "suid", "nosuid": mount.options.append(mode)
             case _ where propagations.contains(mode):
@@ -68,6 +70,7 @@ public enum VolumeOption {
             default: break  // rw, rbind and the consistency words are what happens anyway
             }
         }
+        if mount.isOverlay, !mount.propagation.isEmpty { throw .invalid("invalid mode: \(modes)") }
         if mount.label != .none { try HostPath.checkRelabel(mount.source) }
     }
 

@@ -134,21 +134,65 @@ extension SpecBuilder {
     private func mount(_ bound: BoundMount) -> Mount {
         let mount = bound.mount
         if mount.kind == .tmpfs { return temporary(mount) }
+        if !bound.scratch.isEmpty { return overlay(bound) }
+        if let driver = bound.driver { return volume(bound, driver) }
         var options = [mount.recursive ? "rbind" : "bind"]
         options.append(mount.propagation.isEmpty ? "rprivate" : mount.propagation)
-        if mount.readOnly {
-            options.append("ro")
-            if mount.recursive, mount.recursiveReadOnly != .off { options.append("rro") }
-        }
-        if mount.kind == .volume {
-            // What is in a volume came from containers: it shall not act as setuid or device on others.
-            if !mount.options.contains("suid") { options.append("nosuid") }
-            if !mount.options.contains("dev") { options.append("nodev") }
-            options += mappedIDs
-        }
+        options += access(mount)
+        if mount.kind == .volume { options += volumeFlags(mount) + mappedIDs }
         options += mount.options.filter { $0 != "suid" && $0 != "dev" && $0 != "exec" }
         if !mount.subpath.isEmpty { options.append("subpath=" + mount.subpath) }
         return Mount(destination: mount.target, type: "bind", source: bound.source, options: options)
+    }
+
+    private func access(_ mount: MountDefinition) -> [String] {
+        if !mount.readOnly { return [] }
+        return mount.recursive && mount.recursiveReadOnly != .off ? ["ro", "rro"] : ["ro"]
+    }
+
+    /// What is in a volume came from containers: it shall not act as setuid or device on others.
+    private func volumeFlags(_ mount: MountDefinition) -> [String] {
+        (mount.options.contains("suid") ? [] : ["nosuid"]) + (mount.options.contains("dev") ? [] : ["nodev"])
+    }
+
+    /// A volume whose options name what is mounted in its place. As other volumes it gets what the image has there, where it
+    /// is empty.
+    private func volume(_ bound: BoundMount, _ driver: LocalDriver) -> Mount {
+        let mount = bound.mount
+        let fill = mount.noCopy || mount.isInherited ? [] : ["tmpcopyup"]
+        // What was asked for the container goes before what the volume says.
+        let common = volumeFlags(mount) + driver.options + mount.options.filter { $0 != "suid" && $0 != "dev" && $0 != "exec" }
+        switch driver.source {
+        case .bind(let path, let recursive):
+            var options = [recursive ? "rbind" : "bind", "rprivate"] + common + access(mount) + fill
+            if !mount.subpath.isEmpty { options.append("subpath=" + mount.subpath) }
+            return Mount(destination: mount.target, type: "bind", source: path, options: options)
+        case .temporary:
+            // The image's directory would give its owner and mode too.
+            let isOwned = driver.options.contains { $0.hasPrefix("uid=") || $0.hasPrefix("gid=") || $0.hasPrefix("mode=") }
+            return Mount(
+                destination: mount.target, type: "tmpfs", source: "tmpfs",
+                options: common + (mount.readOnly ? ["ro"] : []) + (isOwned ? [] : fill))
+        case .fileSystem(let type, let device):
+            return Mount(
+                destination: mount.target, type: type, source: device,
+                options: common + (mount.readOnly ? ["ro"] : []) + fill + ["creatormount"])
+        }
+    }
+
+    /// An image, or a source with a layer of the container's own above it.
+    private func overlay(_ bound: BoundMount) -> Mount {
+        let mount = bound.mount
+        var options = volumeFlags(mount)
+        if mount.readOnly { options.append("ro") }
+        // The kernel wants two lower layers where there is none above: an empty one is always there.
+        for layer in mount.kind == .image ? bound.layers + [bound.scratch + "/empty"] : [bound.source] {
+            options.append("lowerdir+=" + layer)
+        }
+        if mount.isOverlay || !mount.readOnly { options += ["upperdir=\(bound.scratch)/upper", "workdir=\(bound.scratch)/work"] }
+        if inputs.host.isRootless || inputs.ownUserNamespace { options.append("userxattr") }
+        if !mount.subpath.isEmpty { options.append("subpath=" + mount.subpath) }
+        return Mount(destination: mount.target, type: "overlay", source: "overlay", options: options)
     }
 
     /// What is the engine's own and shared by containers holds the ids that are seen inside, whatever ids a container has

@@ -51,8 +51,14 @@ public struct SpecInputs: Sendable {
 /// A mount with its source found.
 public struct BoundMount: Sendable, Hashable {
     public var mount: MountDefinition
-    /// Host path; empty for tmpfs.
+    /// Host path; empty for tmpfs and images.
     public var source: String
+    /// What the options of a volume mount in its place.
+    var driver: LocalDriver?
+    /// Of an image, topmost first.
+    var layers: [String] = []
+    /// Directory with `upper` and `work` for what the container writes over the source; empty: it writes to the source.
+    var scratch = ""
 
     public init(_ mount: MountDefinition, source: String) {
         self.mount = mount

@@ -96,8 +96,9 @@ extension Engine {
             try during("empty trash") { () throws(SystemError) in
                 for (name, _) in try directoryEntries(trash.fd) { try removeTree(trash.fd, name) }
             }
-        case "fill-volume" where arguments.count >= 3:
-            try VolumeContent.fill(arguments[1], from: Array(arguments.dropFirst(3)), at: arguments[2])
+        case "fill-volume" where arguments.count >= 5:
+            guard let uid = Numbers.unsigned(arguments[3]), let gid = Numbers.unsigned(arguments[4]) else { break }
+            try VolumeContent.fill(arguments[1], from: Array(arguments.dropFirst(5)), at: arguments[2], uid: uid, gid: gid)
         case "change-owner" where arguments.count == 4:
             guard let uid = Numbers.unsigned(arguments[2]), let gid = Numbers.unsigned(arguments[3]) else { break }
             try VolumeContent.changeOwner(arguments[1], uid: uid, gid: gid)
