@@ -58,7 +58,8 @@ struct LocalDriverTests {
     @Test(arguments: [
         ([:], true), (["type": "tmpfs", "device": "tmpfs"], true), (["type": "tmpfs", "device": "tmpfs", "o": "size=1m"], true),
         (["type": "none", "device": "/d", "o": "bind"], true), (["type": "none", "device": "d", "o": "bind"], false),
-        (["type": "nfs", "device": ":/d", "o": "addr=10.0.0.1,rw"], true), (["type": "nfs"], false), (["device": "/d"], false),
+        (["type": "nfs", "device": ":/d", "o": "addr=10.0.0.1,rw"], true), (["type": "nfs"], false),
+        (["type": "nfs", "device": ":/d", "o": "addr=server"], false), (["device": "/d"], false),
         (["o": "bind"], false), (["x": "y"], false), (["size": "1g"], false), (["size": "0"], true), (["size": "x"], false),
         (["type": "proc", "device": "proc"], false), (["type": "none", "device": "/d", "o": "bind,subpath=x"], false),
         (["type": "overlay", "device": "overlay", "o": "lowerdir=/:/etc"], false), (["type": "ext4", "device": "/d\0"], false),

@@ -162,7 +162,8 @@ extension Engine {
         let layers = mount.noCopy ? [] : plan.layers
         if layers.isEmpty, plan.user.uid == 0 { return }
         if host.isRootless, plan.hasUserNamespace {
-            try runInUserNamespace(["fill-volume", path, mount.target, "\(plan.user.uid)", "\(plan.user.gid)"] + layers)
+            let user = try helperIDs(plan)
+            try runInUserNamespace(["fill-volume", path, mount.target, "\(user.uid)", "\(user.gid)"] + layers)
             return
         }
         try VolumeContent.fill(path, from: layers, at: mount.target, uid: plan.user.uid, gid: plan.user.gid)
@@ -173,12 +174,25 @@ extension Engine {
     /// - Parameter isMapped: it is mounted with the ids that are seen inside; else it shows the host's.
     private func changeOwner(of path: String, _ plan: ContainerPlan, isMapped: Bool) throws(EngineError) {
         if host.isRootless, plan.hasUserNamespace {
-            try runInUserNamespace(["change-owner", path, "\(plan.user.uid)", "\(plan.user.gid)"])
+            let user = try helperIDs(plan)
+            try runInUserNamespace(["change-owner", path, "\(user.uid)", "\(user.gid)"])
             return
         }
         let uid = isMapped ? plan.user.uid : onHost(plan.user.uid, plan.users)
         let gid = isMapped ? plan.user.gid : onHost(plan.user.gid, plan.groups)
         try VolumeContent.changeOwner(path, uid: uid, gid: gid)
+    }
+
+    /// The container's user as our second self in the user namespace sees it: with `keep-id` the two do not have the same ids.
+    private func helperIDs(_ plan: ContainerPlan) throws(EngineError) -> (uid: UInt32, gid: UInt32) {
+        let own = try UserNamespacePlan.rootless(uid: host.uid, gid: host.gid)
+        func inside(_ id: UInt32, _ mappings: [LinuxIDMapping]) -> UInt32 {
+            for mapping in mappings where id >= mapping.hostID && id - mapping.hostID < mapping.size {
+                return mapping.containerID &+ (id - mapping.hostID)
+            }
+            return id
+        }
+        return (inside(onHost(plan.user.uid, plan.users), own.users), inside(onHost(plan.user.gid, plan.groups), own.groups))
     }
 
     /// The host's number of an id inside; without a user namespace the same.

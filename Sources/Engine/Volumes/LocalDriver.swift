@@ -1,4 +1,4 @@
-import OCI
+import Linux
 
 /// Options of Docker's `local` volume driver: what is mounted in place of the volume's own directory.
 ///
@@ -63,6 +63,10 @@ struct LocalDriver: Hashable, Sendable {
         case .fileSystem(let type, _):
             if ["proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "overlay", "devtmpfs"].contains(type) {
                 throw .invalid("invalid option: type=\(type): such a file system is no volume")
+            }
+            // The kernel looks no names up.
+            for word in driver.options where word.hasPrefix("addr=") && IPAddress(String(word.dropFirst(5))) == nil {
+                throw .invalid("invalid option: o=\(word): give an address, not a name")
             }
         case .temporary: break
         }

@@ -270,6 +270,24 @@ def test_options_in_a_mount(berth, place):
 # Owners
 
 
+MODES = [[], ["--userns", "auto"], ["--userns", "keep-id"], ["--userns", "keep-id:uid=1000,gid=1000"]]
+
+
+@pytest.mark.parametrize("userns", MODES, ids=["own", "auto", "keep-id", "keep-id-as"])
+def test_a_volume_is_writable_in_every_user_namespace(berth, place, userns):
+    """What the image has there keeps its owner; what is fresh is the user's, with :U too."""
+    if userns and (userns[1] == "auto") != berth.who.is_root:
+        pytest.skip("auto is for root, keep-id for others")
+    user = [] if userns and "keep-id" in userns[1] else ["-u", "app"]
+    name = place.name + "mode"
+    image = berth.run(*userns, *user, "test", "stat", "-c", "%u:%g", "/home/app").check().text
+    out = berth.sh(
+        *userns, *user, "-v", f"{name}:/fresh", "-v", f"{name}home:/home/app", "-v", f"{name}given:/given:U",
+        "touch /fresh/mine /given/mine && test $(stat -c %u /fresh) = $(id -u) && test $(stat -c %u:%g /given) = $(id -u):$(id -g) && stat -c %u:%g /home/app",
+    ).check()  # fmt: skip
+    assert out.text == image
+
+
 @pytest.mark.parametrize("userns", [[], ["--userns", "auto"]], ids=["own", "auto"])
 @pytest.mark.parametrize("form", ["fresh{}:/fresh", "/fresh", "fresh{}:/fresh:nocopy"])
 def test_a_user_who_is_not_root_can_write_to_a_fresh_volume(berth, place, userns, form):
