@@ -4,12 +4,14 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import time
 
 import pytest
 
+from berth import Berth
 from host import wait_for
 from inject import MUTATING, Injector, available, spread
 import invariants
@@ -114,6 +116,39 @@ def test_list(engine):  # noqa: F811
     assert row["Reference"] == name and re.match(r"\d{4}-\d\d-\d\dT", row["CreatedAt"])
     engine.ok("volume", "rm", "data")
     assert os.listdir(engine.seen(engine.root / "volumes")) == [], "snapshots go with their volume"
+
+
+@pytest.fixture
+def sharing(suite, berth_programs, test_archive, place):
+    """A store on btrfs, where files can share blocks."""
+    tool = shutil.which("mkfs.btrfs")
+    if os.geteuid() != 0 or not tool:
+        pytest.skip("needs root and mkfs.btrfs")
+    with open(place / "image", "wb") as file:
+        file.truncate(300 << 20)
+    (place / "fs").mkdir()
+    subprocess.run([tool, "-q", place / "image"], check=True)
+    subprocess.run(["mount", "-o", "loop", place / "image", place / "fs"], check=True)
+    made = Berth(suite, suite.root, berth_programs)
+    made.root = place / "fs/store"
+    try:
+        made.ok("load", "-i", test_archive, timeout=60)
+        yield made
+    finally:
+        made.close()
+        subprocess.run(["umount", place / "fs"], check=True)
+
+
+def test_blocks_are_shared(sharing):
+    """Ten copies of 40 MB on 300 MB."""
+    sharing.sh("-v", "data:/d", "dd if=/dev/urandom of=/d/big bs=1M count=40 2>/dev/null; md5sum /d/big > /d/sum", timeout=60).check()
+    for number in range(5):
+        sharing.ok("volume", "snapshot", "data", f"s{number}", timeout=60)
+        sharing.ok("volume", "clone", "data", f"c{number}", timeout=60)
+    sharing.sh("-v", "data:/d", "rm /d/big").check()
+    sharing.ok("volume", "restore", "data", "s0", timeout=60)
+    for name in ("data", "c4"):
+        sharing.sh("-v", f"{name}:/d", "md5sum -c /d/sum").check()
 
 
 # While containers write

@@ -78,6 +78,55 @@ def test_a_part_with_other_ids(root_ct):
     assert root_ct.text("stat /mnt/file").split()[2:4] == ["0", "0"]
 
 
+# File systems and overlays
+
+
+def test_an_overlay_layer_by_layer(ct):
+    """`lowerdir+=`: paths of any length, with colons in them; a part of it; nothing that leads out."""
+    lowers = []
+    for number, name in enumerate(["top:1", "below" + "x" * 200]):
+        lowers.append(ct.directory(name))
+        (lowers[number] / "dir").mkdir()
+        (lowers[number] / "both").write_text(f"{number}\n")
+        (lowers[number] / f"dir/only{number}").write_text("x")
+    (lowers[0] / "out").symlink_to("../../../../../../../../etc")
+    for path in lowers:
+        ct.own(path)
+    options = ["ro", "nosuid", "nodev", *[f"lowerdir+={path}" for path in lowers], *([] if ct.who.is_root else ["userxattr"])]
+    ct.mount("/all", "overlay", "overlay", options)
+    ct.mount("/part", "overlay", "overlay", [*options, "subpath=dir"])
+    both, listed, refused, text = ct.look("cat /all/both", "ls /part", "open w /all/both", "mountinfo")
+    assert both == "0" and sorted(listed.split()) == ["only0", "only1"] and refused == "EROFS"
+    assert {"nosuid", "nodev", "ro"} <= mount_on(text, "/part").options and mount_on(text, "/part").root == "/dir"
+    assert len([line for line in text.splitlines() if " /part " in line]) == 1, "the whole is not below it"
+
+
+@pytest.mark.parametrize("subpath", ["..", "out", "missing", "file", "/etc"])
+def test_s73_a_part_that_is_not_in_the_overlay(ct, subpath):
+    lower, empty = ct.directory("lower"), ct.directory("empty")
+    (lower / "out").symlink_to("../../../../../../../../etc")
+    (lower / "file").write_text("x")
+    options = [f"lowerdir+={lower}", f"lowerdir+={empty}", f"subpath={subpath}", *([] if ct.who.is_root else ["userxattr"])]
+    ct.mount("/mnt", "overlay", "overlay", options)
+    result = ct.create("true")
+    assert not result.ok and result.err.strip()
+    ct.assert_clean()
+
+
+@pytest.mark.parametrize("content", [False, True])
+def test_an_empty_volume_is_filled(ct, content):
+    """`tmpcopyup` of a bind: only where nothing is yet."""
+    volume = ct.directory("volume")
+    if content:
+        (volume / "mine").write_text("x")
+    ct.own(volume)
+    (ct.rootfs / "data").mkdir()
+    (ct.rootfs / "data/of-the-image").write_text("x")
+    ct.own(ct.rootfs / "data")
+    ct.mount("/data", "bind", volume, ["bind", "tmpcopyup"])
+    assert ct.text("ls /data") == ("mine" if content else "of-the-image")
+
+
 # Mounts of another process
 
 
