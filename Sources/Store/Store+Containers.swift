@@ -164,11 +164,16 @@ extension Store {
             doomed = Doomed()
             var found: ContainerRecord?
             var layer: String?
+            var mountsImages = false
             try database.query(
-                "SELECT id,name,created_ns,image_id,auto_remove,definition,layer FROM containers WHERE id=?", [.text(id)]
+                """
+                SELECT id,name,created_ns,image_id,auto_remove,definition,layer,
+                EXISTS(SELECT 1 FROM container_images WHERE container_id=?1) FROM containers WHERE id=?1
+                """, [.text(id)]
             ) { row in
                 found = Store.container(row)
                 layer = row.optionalText(6)
+                mountsImages = row.integer(7) != 0
             }
             guard let record = found else {
                 throw StoreError(.notFound, "remove container", id, cause: "no such container")
@@ -181,8 +186,9 @@ extension Store {
                     AND NOT EXISTS(SELECT 1 FROM container_volumes o WHERE o.volume=name AND o.container_id<>?1)
                     """, [.text(id)])
             }
-            let mounted = try database.texts(
-                "SELECT layer FROM container_images WHERE container_id=? AND layer IS NOT NULL", [.text(id)])
+            let mounted =
+                mountsImages
+                ? try database.texts("SELECT layer FROM container_images WHERE container_id=? AND layer IS NOT NULL", [.text(id)]) : []
             try database.run("DELETE FROM containers WHERE id=?", [.text(id)])
             for volume in volumes {
                 try database.run("DELETE FROM volumes WHERE name=?", [.text(volume)])

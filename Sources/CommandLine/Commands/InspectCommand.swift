@@ -23,7 +23,7 @@ struct InspectCommand {
         let template = format.isEmpty || format == "json" ? nil : try Template(format, escapes: false)
         var documents: [JSONValue] = []
         var status: Int32 = 0
-        for name in arguments.positionals {
+        for name in try names(kinds) {
             do throws(EngineError) {
                 documents.append(try find(name, kinds))
             } catch {
@@ -44,6 +44,12 @@ struct InspectCommand {
             print(documents, indent: format == "json" ? nil : "    ")
         }
         return status
+    }
+
+    private func names(_ kinds: [Kind]) throws(CommandError) -> [String] {
+        // Without names it was --all.
+        guard kinds == [.volume], session.arguments.positionals.isEmpty else { return session.arguments.positionals }
+        return try engine { () throws(EngineError) in try session.engine.volumes().map(\.name) }
     }
 
     private func print(_ documents: [JSONValue], indent: StaticString?) {

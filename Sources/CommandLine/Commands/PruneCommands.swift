@@ -37,6 +37,11 @@ struct PruneCommand {
             if all { throw CommandError("conflicting options: cannot specify both --all and --filter all=1") }
             all = value == "1" || value == "true"
         }
+        if arguments.bool("dry-run") {
+            let report = try engine { () throws(EngineError) in try session.engine.pruneVolumes(all: all, filter, isRehearsal: true) }
+            for line in report.lines { session.print(line) }
+            return 0
+        }
         return try prune(
             "\(all ? "all" : "anonymous") local volumes not used by at least one container"
         ) { () throws(EngineError) in

@@ -111,10 +111,19 @@ struct VolumeRemoveCommand {
 
     func run() throws(CommandError) -> Int32 {
         let force = session.arguments.bool("force")
-        return session.forEach(session.arguments.positionals) { (name) throws(EngineError) in
+        let all = session.arguments.bool("all")
+        var names = session.arguments.positionals
+        if all {
+            names = try engine { () throws(EngineError) in
+                let used = try session.engine.usedVolumes()
+                return try session.engine.volumes().map(\.name).filter { !used.contains($0) }
+            }
+        }
+        return session.forEach(names) { (name) throws(EngineError) in
             let reference = VolumeReference(name)
             if reference.snapshot == nil {
-                try session.engine.removeVolume(name, force: force)
+                // With --all, one that went or came into use meanwhile is no failure of this command.
+                try session.engine.removeVolume(name, force: force || all)
             } else {
                 try session.engine.removeSnapshot(reference, force: force)
             }

@@ -94,9 +94,8 @@ extension CommandTable {
 
     private var inspectVolume: Command {
         Command(
-            "inspect", operands: "VOLUME [VOLUME...]", summary: "Show all that is known of volumes", arity: .atLeast(1),
-            completion: [.names(.volumes)], flags: { [ContainerFlags.format(table: false, short: "f")] },
-            unsupported: { Flag.unsupported(switches: "all/a") }, run: action(.inspectVolume))
+            "inspect", operands: "VOLUME [VOLUME...]", summary: "Show all that is known of volumes", arity: .someUnless(flag: "all"),
+            completion: [.names(.volumes)], flags: VolumeFlags.inspect, run: action(.inspectVolume))
     }
 
     private var volumeList: Command {
@@ -107,15 +106,14 @@ extension CommandTable {
 
     private var volumePrune: Command {
         Command(
-            "prune", summary: "Remove volumes that no container uses", flags: VolumeFlags.prune,
-            unsupported: { Flag.unsupported(switches: "dry-run") }, run: action(.volumePrune))
+            "prune", summary: "Remove volumes that no container uses", flags: VolumeFlags.prune, run: action(.volumePrune))
     }
 
     private var volumeRemove: Command {
         Command(
             "rm", aliases: ["remove"], operands: "VOLUME[@SNAPSHOT] [VOLUME[@SNAPSHOT]...]",
             summary: "Remove volumes and their content, or snapshots",
-            arity: .atLeast(1), completion: [.names(.volumes)], flags: VolumeFlags.rm,
-            unsupported: { Flag.unsupported(values: "time/t", switches: "all/a") }, run: action(.volumeRemove))
+            arity: .someUnless(flag: "all"), completion: [.names(.volumes)], flags: VolumeFlags.rm,
+            unsupported: { Flag.unsupported(values: "time/t") }, run: action(.volumeRemove))
     }
 }

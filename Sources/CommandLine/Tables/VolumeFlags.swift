@@ -22,11 +22,21 @@ enum VolumeFlags {
         ]
     }
 
-    @Sendable static func rm() -> [Flag] { [.bool("force", "f", "Pass over volumes that are not here")] }
+    @Sendable static func rm() -> [Flag] {
+        [
+            .bool("all", "a", "Remove all volumes that no container uses"),
+            .bool("force", "f", "Pass over volumes that are not here"),
+        ]
+    }
+
+    @Sendable static func inspect() -> [Flag] {
+        [.bool("all", "a", "Show all volumes"), ContainerFlags.format(table: false, short: "f")]
+    }
 
     @Sendable static func prune() -> [Flag] {
         [
             .bool("all", "a", "Remove those with a name too"),
+            .bool("dry-run", nil, "Only show which ones would be removed"),
             ImageFlags.pruneFilter("label=NAME[=value] or label!=NAME[=value]"), ImageFlags.force(),
         ]
     }

@@ -80,13 +80,21 @@ extension Engine {
     }
 
     /// Volumes that no container uses: those without a name of the user's, or all.
-    public func pruneVolumes(all: Bool, _ filter: PruneFilter) throws(EngineError) -> PruneReport {
+    ///
+    /// - Parameter isRehearsal: only tell what would go.
+    public func pruneVolumes(all: Bool, _ filter: PruneFilter, isRehearsal: Bool = false) throws(EngineError) -> PruneReport {
         var report = PruneReport()
         guard hasStore else { return report }
         let store = try self.store()
         for volume in try stored({ () throws(StoreError) in try store.volumes() }) {
             if !all, !volume.isAnonymous { continue }
-            if !filter.admits(volume.labels) { continue }
+            if !filter.admits(view(volume).labels) { continue }
+            if isRehearsal {
+                if try stored({ () throws(StoreError) in try store.containers(ofVolume: volume.name) }).isEmpty {
+                    report.lines.append(volume.name)
+                }
+                continue
+            }
             let size = space(of: volume.name, in: roots.store + "/volumes")
             do throws(StoreError) {
                 try store.removeVolume(name: volume.name)

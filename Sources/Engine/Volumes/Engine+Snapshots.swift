@@ -38,7 +38,7 @@ extension Engine {
         let frozen = try freezeContainers(ofVolume: volume, isWanted: pausing)
         let store = try self.store()
         do throws(StoreError) {
-            try store.addSnapshot(chosen, toVolume: volume, of: content) { frozen.thaw() }
+            try store.addSnapshot(chosen, toVolume: volume, of: content) { () throws(StoreError) in try end(frozen) }
         } catch {
             switch error.code {
             case .notFound: throw .noSuchVolume(volume)
@@ -90,7 +90,7 @@ extension Engine {
             source.snapshot == nil ? try freezeContainers(ofVolume: view.name, isWanted: pausing) : FrozenContainers()
         let store = try self.store()
         do throws(StoreError) {
-            try store.cloneVolume(record, from: content) { frozen.thaw() }
+            try store.cloneVolume(record, from: content) { () throws(StoreError) in try end(frozen) }
         } catch {
             guard error.code == .nameInUse else { throw EngineError(error) }
             let cause = error.cause == "the volume exists" ? "a volume named \(name) exists" : error.cause
@@ -145,7 +145,7 @@ extension Engine {
             }
             do throws(ControlError) {
                 try connection.freeze()
-                frozen.add(connection)
+                frozen.add(id, connection)
             } catch {
                 // It has ended meanwhile: it changes nothing any more.
                 if let after = try? container(id), after.isAlive { throw EngineError(control: error) }
@@ -153,14 +153,25 @@ extension Engine {
         }
         return frozen
     }
+
+    /// Lets containers go on.
+    ///
+    /// - Throws: `.inUse` when one of them did not stand still all the time, as it was stopped or killed meanwhile.
+    private func end(_ frozen: FrozenContainers) throws(StoreError) {
+        for id in frozen.ids where (try? observe(id))?.status != .paused {
+            throw StoreError(.inUse, "copy volume", cause: "container \(id) was stopped meanwhile: do it again", holders: [id])
+        }
+        frozen.thaw()
+    }
 }
 
 /// Containers that stand still until this thaws them, ends, or its process is killed: their supervisors watch the connections.
 private final class FrozenContainers {
-    private var connections: [SupervisorConnection] = []
+    private var connections: [String: SupervisorConnection] = [:]
+    var ids: [String] { connections.keys.sorted() }
 
-    func add(_ connection: SupervisorConnection) { connections.append(connection) }
-    func thaw() { connections = [] }
+    func add(_ id: String, _ connection: SupervisorConnection) { connections[id] = connection }
+    func thaw() { connections = [:] }
 }
 
 extension EngineError {

@@ -48,10 +48,10 @@ extension Store {
     ///
     /// - Parameters:
     ///   - content: of the volume, open for reading.
-    ///   - copied: called when the content is read: it may change again.
+    ///   - copied: called when the content is read: it may change again. Not called when reading fails.
     /// - Throws: `.nameInUse`, `.notFound`; nothing is changed then.
     public func addSnapshot(
-        _ name: String, toVolume volume: String, of content: SharedFD, copied: () -> Void
+        _ name: String, toVolume volume: String, of content: SharedFD, copied: () throws(StoreError) -> Void
     ) throws(StoreError) {
         guard isObjectName(name) else {
             throw StoreError(
@@ -99,7 +99,7 @@ extension Store {
     /// Makes a volume with the content of another or of a snapshot; when it returns, that survives power loss.
     ///
     /// - Throws: `.nameInUse`; nothing is changed then.
-    public func cloneVolume(_ volume: VolumeRecord, from content: SharedFD, copied: () -> Void) throws(StoreError) {
+    public func cloneVolume(_ volume: VolumeRecord, from content: SharedFD, copied: () throws(StoreError) -> Void) throws(StoreError) {
         let taken = StoreError(.nameInUse, "create volume", volume.name, cause: "the volume exists", holders: [volume.name])
         if try self.volume(name: volume.name) != nil { throw taken }
         let staging = try makeStaging()
@@ -150,18 +150,20 @@ extension Store {
     }
 
     /// Makes `NAME/_data` in a staging directory, on disk.
-    private func prepareCopy(_ name: String, of content: SharedFD, in staging: Staging, copied: () -> Void) throws(StoreError) {
+    private func prepareCopy(
+        _ name: String, of content: SharedFD, in staging: Staging, copied: () throws(StoreError) -> Void
+    ) throws(StoreError) {
         try system { () throws(SystemError) in
             try staging.directory.fd.makeDirectory(name, mode: 0o711)
             try staging.directory.fd.makeDirectory(name + "/_data", mode: 0o755)
-            let data = SharedFD(try staging.directory.fd.open(name + "/_data", [.readOnly, .directory, .noFollow]))
-            do throws(SystemError) { try TreeCopy(from: content, to: data).run() } catch {
-                copied()
-                throw error
-            }
-            copied()
-            try data.fd.syncFileSystem()
         }
+        let data = try system { () throws(SystemError) in
+            let data = SharedFD(try staging.directory.fd.open(name + "/_data", [.readOnly, .directory, .noFollow]))
+            try TreeCopy(from: content, to: data).run()
+            return data
+        }
+        try copied()
+        try system { () throws(SystemError) in try data.fd.syncFileSystem() }
     }
 
     private func sync(_ paths: String...) throws(StoreError) {

@@ -230,6 +230,19 @@ def test_prune(several):
     assert names(several) == ["web-cache"]
 
 
+def test_all(several):
+    anonymous = [name for name in names(several) if len(name) == 64]
+    assert several.ok("volume", "prune", "--dry-run", "-a").lines == ["postgres", "web-cache"]
+    assert several.ok("volume", "prune", "--dry-run").out == "" and len(names(several)) == 4
+    assert [row["Name"] for row in json.loads(several.ok("volume", "inspect", "-a").out)] == names(several)
+    several.call("volume", "inspect").exits(1)
+    assert several.ok("volume", "rm", "-a").lines == ["postgres", "web-cache"], "what is used stays"
+    several.ok("rm", "user")
+    assert several.ok("volume", "prune", "--dry-run").lines == anonymous
+    assert sorted(several.ok("volume", "rm", "--all").lines) == sorted([*anonymous, "web-files"]) and names(several) == []
+    several.ok("volume", "rm", "-a")
+
+
 # Races
 
 

@@ -221,6 +221,25 @@ def test_containers_go_on_when_the_copy_is_killed(engine, number):  # noqa: F811
     invariants.check_invariants(engine)
 
 
+def test_a_container_that_is_stopped_meanwhile(engine):  # noqa: F811
+    """A stop lets it run again, so what is read then is of another moment: no snapshot."""
+    user = engine.up("-v", "data:/d")
+    if not can_freeze(engine, user):
+        pytest.skip("no cgroup is delegated to the user")
+    engine.ok("exec", user, "sh", "-c", "for d in $(seq 60); do mkdir /d/$d; for f in $(seq 60); do echo $f > /d/$d/$f; done; done", timeout=60)
+    outcomes = set()
+    for number, delay in enumerate((0.1, 0.15, 0.2, 0.3)):
+        process = engine.popen("volume", "snapshot", "data", f"s{number}", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        time.sleep(delay)
+        engine.ok("stop", "-t", "0", user)
+        error = process.communicate(timeout=30)[1].decode()
+        assert process.returncode == 0 or "was stopped meanwhile" in error, error
+        assert (f"data@s{number}" in snapshots(engine)) == (process.returncode == 0)
+        outcomes.add(process.returncode)
+        engine.ok("start", user)
+    assert outcomes <= {0, 1}
+
+
 def test_restore_waits_for_no_running_container(engine):  # noqa: F811
     user = engine.up("--name", "user", "-v", "data:/d")
     engine.ok("exec", user, "touch", "/d/first")
