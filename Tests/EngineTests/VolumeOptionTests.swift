@@ -23,7 +23,7 @@ struct VolumeOptionTests {
         #expect(parse("da/ta:/x") == nil, "no absolute path and no name")
     }
 
-    @Test(arguments: ["ro", "rro", "z", "nocopy", "U", "cached", "nodev,nosuid", "O", "O,ro", "O,U"])
+    @Test(arguments: ["ro", "rro", "z", "nocopy", "U", "cached", "nodev,nosuid", "O", "O,ro", "O,U", "idmap"])
     func modesAreRead(mode: String) {
         #expect(parse("data:/x:" + mode) != nil)
     }

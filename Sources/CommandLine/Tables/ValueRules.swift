@@ -58,7 +58,11 @@ enum ValueRules {
     @Sendable static func mount(_ text: String) -> String? {
         guard let fields = CommaSeparated.parse(text) else { return "quotes do not match in '\(text)'" }
         if fields.isEmpty { return "empty mount description" }
-        let flags = ["readonly", "ro", "rw", "volume-nocopy", "bind-nonrecursive", "U", "chown"]
+        let flags = [
+            "readonly", "ro", "rro", "rw", "readwrite", "volume-nocopy", "nocopy", "bind-nonrecursive", "bind-create-src", "U", "chown",
+            "z",
+            "Z", "idmap",
+        ]
         for field in fields where !field.utf8.contains(UInt8(ascii: "=")) && !flags.contains(field) {
             return "invalid field '\(field)' must be a key=value pair"
         }

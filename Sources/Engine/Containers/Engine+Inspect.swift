@@ -91,6 +91,7 @@ struct ContainerInspection {
         if !mount.propagation.isEmpty { modes.append(mount.propagation) }
         if mount.noCopy { modes.append("nocopy") }
         if mount.isOverlay { modes.append("O") }
+        if mount.isIDMapped { modes.append("idmap") }
         return mount.source + ":" + mount.target + (modes.isEmpty ? "" : ":" + modes.joined(separator: ","))
     }
 

@@ -21,6 +21,7 @@ extension Engine {
             case .bind:
                 bound.source = mount.source
                 if !mount.createSource { try requireSource(mount) }
+                if mount.isIDMapped { try checkIDMap(mount) }
                 if mount.label != .none { try checkRelabel(mount) }
             }
             if mount.isOverlay || mount.kind == .image { bound.scratch = try scratch(index, mount, definition) }
@@ -83,6 +84,26 @@ extension Engine {
         }
     }
 
+    private func checkIDMap(_ mount: MountDefinition) throws(EngineError) {
+        guard host.isRootless else { return }
+        throw .invalid(
+            "cannot map the ids of \(mount.source): the kernel lets only root do that; to write to it as another user type: --userns "
+                + "keep-id:uid=UID,gid=GID, with that user's ids")
+    }
+
+    /// An ordinary user's directory belongs to root inside, and only root on the host could show it as another's.
+    private func hintAtOwner(of mount: MountDefinition, _ plan: ContainerPlan) {
+        guard host.isRootless, plan.user.uid != 0, !mount.readOnly, !mount.changeOwner, !mount.isOverlay,
+            let info = try? FD.cwd.status(of: mount.source, follow: true), info.st_uid == host.uid
+        else { return }
+        let (uid, gid) = (onHost(plan.user.uid, plan.users), onHost(plan.user.gid, plan.groups))
+        let mayWrite = uid == info.st_uid || info.st_mode & 0o002 != 0 || gid == info.st_gid && info.st_mode & 0o020 != 0
+        if mayWrite { return }
+        warn(
+            "WARNING: \(mount.source) is yours, and the container's user \(plan.user.uid) cannot write to it; type: --userns "
+                + "keep-id:uid=\(plan.user.uid),gid=\(plan.user.gid)")
+    }
+
     /// Without SELinux there is nothing to relabel; with it, silence would leave the container without access.
     private func checkRelabel(_ mount: MountDefinition) throws(EngineError) {
         if FD.cwd.exists("/sys/fs/selinux/enforce") {
@@ -104,6 +125,7 @@ extension Engine {
                     }
                 }
                 if mount.changeOwner { try changeOwner(of: mount.source, plan, isMapped: false) }
+                hintAtOwner(of: mount, plan)
             case .volume:
                 if let driver = try driver(of: mount) {
                     // Filled by the runtime, where it is mounted.

@@ -22,6 +22,7 @@ extension MountDefinition {
             writer.fieldIfTrue("anonymous", isAnonymous)
             writer.fieldIfNotEmpty("volumeOptions", volumeOptions)
             writer.fieldIfTrue("overlay", isOverlay)
+            writer.fieldIfTrue("idMapped", isIDMapped)
             writer.fieldIfTrue("inherited", isInherited)
             writer.fieldIfNotEmpty("imageID", imageID)
         }
@@ -52,6 +53,7 @@ extension MountDefinition {
             case "anonymous": isAnonymous = try parser.bool()
             case "volumeOptions": volumeOptions = try parser.stringDictionary()
             case "overlay": isOverlay = try parser.bool()
+            case "idMapped": isIDMapped = try parser.bool()
             case "inherited": isInherited = try parser.bool()
             case "imageID": imageID = try parser.string()
             default: try parser.skip()

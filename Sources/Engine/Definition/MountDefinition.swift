@@ -49,6 +49,8 @@ public struct MountDefinition: Hashable, Sendable {
     public var volumeOptions: [String: String] = [:]
     /// What the container writes goes to a layer of its own that ends with the run (podman's `O`).
     public var isOverlay = false
+    /// A bind that shows the ids that are seen inside, as volumes do (podman's `idmap`).
+    public var isIDMapped = false
     /// Came by `--volumes-from`.
     public var isInherited = false
     /// Of an image: its id.

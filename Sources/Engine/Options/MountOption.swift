@@ -85,7 +85,7 @@ public enum MountOption {
         guard
             [
                 "readonly", "ro", "rro", "volume-nocopy", "bind-nonrecursive", "bind-create-src", "u", "chown", "z",
-                "nocopy", "rw", "readwrite",
+                "nocopy", "rw", "readwrite", "idmap",
             ]
             .contains(key)
         else { return false }
@@ -95,6 +95,7 @@ public enum MountOption {
         switch key {
         case "readonly", "ro": mount.readOnly = on
         case "rw", "readwrite": mount.readOnly = !on
+        case "idmap": mount.isIDMapped = on
         case "rro":
             mount.readOnly = on
             if on { mount.recursiveReadOnly = .force }

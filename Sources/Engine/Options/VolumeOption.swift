@@ -34,7 +34,7 @@ public enum VolumeOption {
 
     static let propagations: Set<String> = ["shared", "rshared", "slave", "rslave", "private", "rprivate"]
     private static let plainModes: Set<String> = [
-        "ro", "rw", "rro", "z", "Z", "nocopy", "U", "O", "consistent", "cached", "delegated", "bind", "rbind", "exec",
+        "ro", "rw", "rro", "z", "Z", "nocopy", "U", "O", "idmap", "consistent", "cached", "delegated", "bind", "rbind", "exec",
         "noexec",
         "dev", "nodev", "suid", "nosuid",
     ]
@@ -59,6 +59,7 @@ public enum VolumeOption {
                 guard mount.kind == .volume else { throw .invalid("invalid mode: \(modes)") }
                 mount.noCopy = true
             case "U": mount.changeOwner = true
+            case "idmap": mount.isIDMapped = true
             case "O":
                 mount.isOverlay = true
                 mount.createSource = false

@@ -140,6 +140,7 @@ extension SpecBuilder {
         options.append(mount.propagation.isEmpty ? "rprivate" : mount.propagation)
         options += access(mount)
         if mount.kind == .volume { options += volumeFlags(mount) + mappedIDs }
+        if mount.kind == .bind, mount.isIDMapped { options += mappedIDs }
         options += mount.options.filter { $0 != "suid" && $0 != "dev" && $0 != "exec" }
         if !mount.subpath.isEmpty { options.append("subpath=" + mount.subpath) }
         return Mount(destination: mount.target, type: "bind", source: bound.source, options: options)
@@ -196,7 +197,7 @@ extension SpecBuilder {
     }
 
     /// What is the engine's own and shared by containers holds the ids that are seen inside, whatever ids a container has
-    /// on the host (idmapped mounts, Linux 5.12). A bind of the host's keeps the host's ids.
+    /// on the host (idmapped mounts, Linux 5.12). A bind of the host's keeps the host's ids, unless it was asked otherwise.
     private var mappedIDs: [String] { definition.userNamespaceSlot == nil ? [] : ["idmap"] }
 
     private func temporary(_ mount: MountDefinition) -> Mount {

@@ -267,7 +267,43 @@ def test_options_in_a_mount(berth, place):
     assert berth.inspect("it", "HostConfig.VolumeDriver") == "local"
 
 
+@pytest.mark.parametrize("words", ["bind-create-src", "bind-create-src=true", "bind-create-src,readonly", "bind-create-src,z", "bind-create-src,rw"])
+def test_a_source_that_is_made(berth, place, words):
+    made = place / words.replace("=", "-").replace(",", "-")
+    berth.run("--mount", f"type=bind,source={made},target=/m", "test", "true").fails(125, "bind source path does not exist")
+    result = berth.sh("--mount", f"type=bind,source={made},target=/m,{words}", "touch /m/x")
+    assert result.code == (1 if "readonly" in words else 0) and made.is_dir() and (made / "x").exists() != ("readonly" in words)
+
+
 # Owners
+
+
+def test_a_bind_with_the_ids_inside(root_berth, place):
+    """podman's idmap, and what happens without it."""
+    os.chown(place, 0, 0)
+    script = "touch /b/made && stat -c %u:%g /b /b/made"
+    assert root_berth.sh("--userns", "auto", "-v", f"{place}:/b:idmap", script).check().lines == ["0:0", "0:0"]
+    assert (place / "made").stat().st_uid == 0
+    root_berth.sh("--userns", "auto", "-v", f"{place}:/b", "touch /b/other").exits(1)
+    assert root_berth.sh("--userns", "auto", "--mount", f"type=bind,source={place},target=/b,idmap", script).check().lines == ["0:0", "0:0"]
+    assert root_berth.sh("-v", f"{place}:/b:idmap", script).check().lines == ["0:0", "0:0"], "without a namespace it is as ever"
+
+
+def test_a_user_who_is_not_root_writes_to_a_bind(user_berth, place):
+    """The kernel lets no ordinary user map the ids of a mount: there is a hint, which works as it is typed."""
+    os.chown(place, user_berth.who.uid, user_berth.who.gid)
+    result = user_berth.sh("-u", "app", "-v", f"{place}:/b", "touch /b/f").exits(1)
+    flags = result.err.partition("type: ")[2].splitlines()[0].split()
+    assert result.err.startswith(f"WARNING: {place} is yours, and the container's user 1000 cannot write to it") and flags
+    result = user_berth.sh(*flags, "-u", "app", "-v", f"{place}:/b", "touch /b/f; stat -c %u /b/f").check()
+    assert result.text == "1000" and result.err == ""
+    assert ((place / "f").stat().st_uid, (place / "f").stat().st_gid) == (user_berth.who.uid, user_berth.who.gid)
+    for quiet in (["-u", "app", "-v", f"{place}:/b:ro"], ["-v", f"{place}:/b"]):
+        assert user_berth.sh(*quiet, "true").check().err == ""
+    place.chmod(0o777)
+    assert user_berth.sh("-u", "app", "-v", f"{place}:/b", "touch /b/g").check().err == ""
+    place.chmod(0o755)
+    user_berth.run("-v", f"{place}:/b:idmap", "test", "true").fails(125, "only root .* --userns keep-id")
 
 
 MODES = [[], ["--userns", "auto"], ["--userns", "keep-id"], ["--userns", "keep-id:uid=1000,gid=1000"]]
