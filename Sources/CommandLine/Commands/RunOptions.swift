@@ -16,6 +16,7 @@ struct RunOptions {
             try readProcess(into: &request)
             try readStorage(into: &request.definition)
             try readIsolation(into: &request.definition)
+            request.imageVolumes = try ContainerRequest.ImageVolumes(option: arguments.string("image-volume"))
             try readNetworks(into: &request)
             readResources(into: &request.definition)
             try readLife(into: &request)

@@ -81,6 +81,9 @@ enum RunFlags {
             .list(
                 "volumes-from", nil, "Mount what another container has mounted, as container[:ro]", value: "container",
                 completion: .names(.containers)),
+            .string(
+                "image-volume", nil, "What the image's VOLUMEs become: anonymous, tmpfs or ignore", default: "anonymous",
+                completion: .values(["anonymous", "tmpfs", "ignore"])),
             .string("volume-driver", nil, "Driver of volumes that are made: local", completion: .values(["local"])),
             .list("tmpfs", nil, "Mount an empty tmpfs, as target[:options]"),
             .bool("read-only", nil, "Make the root file system read-only"),
@@ -190,7 +193,7 @@ enum RunFlags {
                 gidmap gpus group-entry health-cmd health-interval health-log-destination health-max-log-count
                 health-max-log-size health-on-failure health-retries health-start-interval health-start-period
                 health-startup-cmd health-startup-interval health-startup-retries health-startup-success
-                health-startup-timeout health-timeout hosts-file hostuser image-volume init-ctr init-path
+                health-startup-timeout health-timeout hosts-file hostuser init-ctr init-path
                 io-maxbandwidth io-maxiops isolation kernel-memory link-local-ip os passwd-entry personality pidfile pod pod-id-file preserve-fd preserve-fds
                 rdt-class requires sdnotify seccomp-policy secret shm-size-systemd storage-opt
                 subgidname subuidname systemd timeout tz uidmap umask unsetenv variant

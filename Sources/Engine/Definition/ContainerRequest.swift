@@ -7,6 +7,7 @@ public struct ContainerRequest: Sendable {
     public var definition: ContainerDefinition
     /// Networks to connect it to, the first of which is `eth0`.
     public var networks: [NetworkAttachment] = []
+    public var imageVolumes = ImageVolumes.anonymous
     /// What `--volumes-from` gives, each target once.
     var inherited: [MountDefinition] = []
     /// Nil: the image's. An empty list clears it.
@@ -18,6 +19,19 @@ public struct ContainerRequest: Sendable {
     public var pull = PullPolicy.missing
     /// `os[/arch[/variant]]`; empty is the host's.
     public var platform = ""
+
+    /// What the volumes become that an image declares.
+    public enum ImageVolumes: String, Sendable {
+        case anonymous, tmpfs, ignore
+
+        /// - Parameter option: podman's `--image-volume`, where `bind` is its older word for `anonymous`.
+        public init(option: String) throws(EngineError) {
+            guard let value = ImageVolumes(rawValue: option == "bind" ? "anonymous" : option) else {
+                throw .invalid("invalid value for --image-volume: \(option): use anonymous, tmpfs or ignore")
+            }
+            self = value
+        }
+    }
 
     public enum PullPolicy: String, Sendable { case always, missing, never }
 
@@ -95,12 +109,13 @@ extension ContainerRequest {
         }
         // What was named for the place goes first, as in Docker.
         for mount in inherited where targets.insert(mount.target).inserted { result.mounts.append(mount) }
+        if imageVolumes == .ignore { return }
         for volume in image.volumes.sorted() {
             let path = volume.hasPrefix("/") ? volume : "/" + volume
             let target = try MountTarget.check(path, in: volume)
             if !targets.insert(target).inserted { continue }
-            var mount = MountDefinition(.volume, target: target)
-            mount.isAnonymous = true
+            var mount = MountDefinition(imageVolumes == .tmpfs ? .tmpfs : .volume, target: target)
+            if imageVolumes == .tmpfs { mount.options = ["tmpcopyup"] } else { mount.isAnonymous = true }
             result.mounts.append(mount)
         }
     }

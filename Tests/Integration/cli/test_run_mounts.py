@@ -243,6 +243,17 @@ def test_volumes_of_the_image_are_the_containers_own(berth, volume_image):
     berth.assert_clean()
 
 
+def test_volumes_of_the_image_otherwise(berth, volume_image):
+    """podman's --image-volume."""
+    text = berth.run("--image-volume", "ignore", volume_image, "cat", "/proc/self/mountinfo").check().out
+    assert mount_on(text, "/srv") is None
+    text = berth.run("--image-volume", "tmpfs", volume_image, "sh", "-c", "cat /srv/seed; touch /srv/mine; cat /proc/self/mountinfo").check().out
+    assert text.startswith("seed\n") and mount_on(text.partition("\n")[2], "/srv").type == "tmpfs"
+    for words in ("anonymous", "bind"):
+        assert mount_on(berth.run("--image-volume", words, volume_image, "cat", "/proc/self/mountinfo").check().out, "/srv")
+    berth.run("--image-volume", "sideways", volume_image, "true").fails(125, "use anonymous, tmpfs or ignore")
+
+
 def test_a_volume_of_the_image_given_by_name(berth, volume_image):
     berth.run("-v", "given:/srv", volume_image, "touch", "/srv/mine").check()
     assert berth.run("-v", "given:/srv", volume_image, "ls", "/srv").check().lines == ["mine", "seed"]
