@@ -39,39 +39,11 @@ struct BindSource {
         return try cloneMount(below.fd, recursive: options.recursiveBind)
     }
 
-    /// The kernel clones only mounts of the caller's own mount namespace: a child enters the other's and hands over the
-    /// descriptor. Without privilege here it must have that of the user namespace which owns those mounts.
+    /// Without privilege here the caller must have that of the user namespace which owns those mounts.
     private func cloneForeign(_ pid: Int32, _ path: String) throws(SystemError) -> OwnedFD {
         let process = try openProcess(pid)
-        let pair = try makeSocketPair(.sequencedPacket).take()
-        let ours = OwnedFD(owning: pair.first)
-        let theirs = OwnedFD(owning: pair.second)
-        let child = try check(cl_clone3(0, UInt64(SIGCHLD), nil, -1), "clone")
-        if child == 0 {
-            do throws(SystemError) {
-                // Not to be traced by what runs there.
-                try check(cl_prctl(4 /* PR_SET_DUMPABLE */, 0, 0, 0, 0), "forbid tracing")
-                let isPrivileged = !entersUserNamespace && hasCapability(21 /* CAP_SYS_ADMIN */)
-                let kinds: Int32 = 0x0002_0000 | (isPrivileged ? 0 : 0x1000_0000)
-                try check(cl_setns(process.raw, kinds), "enter mount namespace of process", "\(pid)")
-                let root = try FD.cwd.open("/", [.path, .directory])
-                // The container could have put a link there.
-                let source = try root.fd.open(inRoot: path, .path, resolve: .noSymlinks)
-                let copy = try cloneMount(source.fd, recursive: options.recursiveBind)
-                try theirs.fd.send([0], descriptors: [copy.fd])
-                _exit(0)
-            } catch {
-                try? theirs.fd.send([UInt8(truncatingIfNeeded: error.errno.rawValue)])
-                _exit(1)
-            }
-        }
-        close(theirs)
-        let answer = try? ours.fd.receive(limit: 16)
-        _ = try? waitForProcess(child)
-        if let number = answer?.bytes.first, number != 0 {
-            throw SystemError(Errno(rawValue: Int32(number)), "clone mount of process \(pid)", path)
-        }
-        guard let copy = answer?.descriptors.first else { throw SystemError(.io, "clone mount of process \(pid)", path) }
-        return try copy.fd.duplicate()
+        let isPrivileged = !entersUserNamespace && hasCapability(21 /* CAP_SYS_ADMIN */)
+        return try cloneMount(
+            ofProcess: process.fd, path, enteringUserNamespace: !isPrivileged, recursive: options.recursiveBind)
     }
 }

@@ -2,15 +2,6 @@ import Testing
 
 @testable import Runtime
 
-struct OverlayRootfsTests {
-    @Test(arguments: [
-        ("/plain", "/plain"), ("/a:b", "/a\\:b"), ("/a\\b", "/a\\\\b"), ("/:\\:", "/\\:\\\\\\:"), ("", ""), ("/é,ö=x", "/é,ö=x"),
-    ])
-    func separatorsAreEscaped(path: String, escaped: String) {
-        #expect(OverlayRootfs.escaped(path) == escaped)
-    }
-}
-
 struct RuntimeErrorTests {
     @Test func exitCodesAreDockers() {
         #expect(RuntimeError(.commandNotFound, "start", "x", cause: "y").exitCode == 127)

@@ -1,20 +1,21 @@
 import CLinux
 import Glibc
-import Linux
 
 /// Path resolution inside a rootfs. Every path of config.json that names something in the container comes through here.
 ///
 /// All resolution is `openat2` with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS from the descriptor of the rootfs, so links
 /// an image planted stay inside, and what was resolved is used as a descriptor, never as a path again
 /// (CVE-2019-19921, CVE-2021-30465, CVE-2025-31133).
-struct RootfsPath {
+public struct RootfsPath {
     /// O_PATH descriptor of the root of the container's file system, in the container's mount namespace.
-    let root: FD
+    public let root: FD
 
-    enum Kind { case directory, file }
+    public init(root: FD) { self.root = root }
+
+    public enum Kind: Sendable { case directory, file }
 
     /// Opens an existing path without side effects (O_PATH).
-    func open(_ path: String, _ flags: OpenFlags = []) throws(SystemError) -> OwnedFD {
+    public func open(_ path: String, _ flags: OpenFlags = []) throws(SystemError) -> OwnedFD {
         try root.open(inRoot: path, flags.union(.path))
     }
 
@@ -22,7 +23,7 @@ struct RootfsPath {
     ///
     /// A dangling link is followed inside the root and its target made, as `-v sock:/var/run/x` on an image with
     /// `/var/run -> /run` expects.
-    func makeTarget(_ path: String, _ kind: Kind, mode: UInt32 = 0o755) throws(SystemError) -> OwnedFD {
+    public func makeTarget(_ path: String, _ kind: Kind, mode: UInt32 = 0o755) throws(SystemError) -> OwnedFD {
         try makeTarget(path, kind, mode: mode, depth: 0)
     }
 
@@ -54,7 +55,7 @@ struct RootfsPath {
 }
 
 /// Splits at the last component; trailing slashes do not count.
-func splitLast(_ path: String) -> (parent: String, name: String) {
+public func splitLast(_ path: String) -> (parent: String, name: String) {
     let bytes = Array(path.utf8)
     var end = bytes.count
     while end > 0, bytes[end - 1] == UInt8(ascii: "/") { end -= 1 }
@@ -67,13 +68,13 @@ func splitLast(_ path: String) -> (parent: String, name: String) {
 
 extension FD {
     /// An O_PATH descriptor of the same file, by way of `open_tree` without a clone (no procfs needed). Linux 5.2.
-    func pathDescriptor() throws(SystemError) -> OwnedFD {
+    public func pathDescriptor() throws(SystemError) -> OwnedFD {
         OwnedFD(owning: try check(cl_open_tree(rawValue, "", 0o2000000 | 0x1000), "reopen"))
     }
 }
 
 /// Lexical cleaning of an absolute path: `.` and `..` are resolved without looking at the file system.
-func cleanPath(_ path: String) -> String {
+public func cleanPath(_ path: String) -> String {
     var parts: [Substring] = []
     for part in path.split(separator: "/", omittingEmptySubsequences: true) {
         if part == "." { continue }
