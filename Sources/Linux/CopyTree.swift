@@ -55,6 +55,48 @@ public func copyBytes(from source: FD, to target: FD) throws(SystemError) {
     }
 }
 
+/// Copies the first bytes of a regular file to the same places of another, holes as holes; in the kernel where the file systems
+/// allow it. What a file that has become shorter lacks is left out.
+///
+/// - Parameters:
+///   - size: bytes; a file that grows meanwhile is copied no further.
+///   - report: called with the bytes so far.
+public func copyBytes(
+    from source: FD, to target: FD, size: Int64, report: (Int64) -> Void = { _ in }
+) throws(SystemError) {
+    var position: Int64 = 0
+    let isSparse = try Int64(source.status().st_blocks) * 512 < size
+    if isSparse { try check(cl_ftruncate(target.rawValue, size), "set size") }
+    while position < size {
+        var end = size
+        if isSparse {
+            // ENXIO: only a hole is left.
+            position = cl_lseek(source.rawValue, position, 3 /* SEEK_DATA */)
+            if position == -Int64(ENXIO) || position >= size { return }
+            try check(Int(position), "seek")
+            end = min(size, max(position + 1, cl_lseek(source.rawValue, position, 4 /* SEEK_HOLE */)))
+        }
+        while position < end {
+            let moved = try copyPiece(from: source, to: target, at: position, Int(min(end - position, 16 << 20)))
+            if moved == 0 { return }
+            position += Int64(moved)
+            report(position)
+        }
+    }
+}
+
+/// - Returns: how many bytes were copied; 0 at the end of the source.
+private func copyPiece(from source: FD, to target: FD, at position: Int64, _ count: Int) throws(SystemError) -> Int {
+    var (from, to) = (position, position)
+    let moved = cl_copy_file_range(source.rawValue, &from, target.rawValue, &to, count)
+    if moved >= 0 { return moved }
+    guard [-Int(EXDEV), -Int(EINVAL), -Int(ENOSYS), -Int(EOPNOTSUPP)].contains(moved) else {
+        return try check(moved, "copy file")
+    }
+    try check(Int(cl_lseek(target.rawValue, position, SEEK_SET)), "seek")
+    return try check(cl_sendfile(target.rawValue, source.rawValue, &from, count), "copy file")
+}
+
 private func copyMetadata(from source: FD, to target: FD) throws(SystemError) {
     let info = try source.status()
     let owned = cl_fchownat(target.rawValue, "", info.st_uid, info.st_gid, AT_EMPTY_PATH_)

@@ -67,6 +67,8 @@ extension FD {
 
     /// Names and values of the open file's extended attributes; none where the file system has none.
     public func extendedAttributes() -> [String: [UInt8]] {
+        // Most files have none.
+        guard cl_listxattr(rawValue, nil, 0) > 0 else { return [:] }
         var names = [CChar](repeating: 0, count: 64 << 10)
         let size = cl_listxattr(rawValue, &names, names.count)
         guard size > 0 else { return [:] }
