@@ -68,6 +68,10 @@ public enum BerthProgram {
         case .rename: return try RenameCommand(session).run()
         case .update: return try UpdateCommand(session).run()
         case .port: return try PortCommand(session).run()
+        case .copy: return try CopyCommand(session).run()
+        case .diff: return try DiffCommand(session).run()
+        case .export: return try ExportCommand(session).run()
+        case .commit: return try CommitCommand(session).run()
         case .inspect: return try InspectCommand(session).run(kinds: nil)
         case .inspectContainer: return try InspectCommand(session).run(kinds: [.container])
         case .inspectImage:

@@ -37,6 +37,8 @@ public struct ContainerObservation: Sendable, Hashable {
     public var status: Status
     /// Host pid of the first process while it is alive, else 0.
     public var pid: Int32
+    /// When that process began, in ticks since the boot: with the pid it names one process (``processStartTime(_:)``). 0 without one.
+    public var processStart: UInt64 = 0
     /// Pid of the supervisor while it is alive, else 0.
     public var supervisor: Int32
     /// Nanoseconds since 1970 of the latest start; 0 when there was none.

@@ -50,6 +50,7 @@ public struct ContainerObserver: ~Copyable {
         var result = ContainerObservation(
             .starting, pid: record.pid, supervisor: record.supervisor, startedAt: record.startedAt,
             finishedAt: record.finishedAt, exitCode: Int(record.exitCode), restartCount: record.restartCount)
+        result.processStart = record.processStartTime
         switch record.phase {
         case .running: result.status = isFrozen(record.freezeFile) ? .paused : .running
         case .stopping: result.status = .stopping
@@ -81,6 +82,7 @@ public struct ContainerObserver: ~Copyable {
         } else if record.pid > 0, isAlive(record) {
             result.status = isFrozen(record.freezeFile) ? .paused : .running
             result.pid = record.pid
+            result.processStart = record.processStartTime
             result.exitCode = 0
             result.supervisorLost = true
             result.error = "supervisor was killed"

@@ -34,7 +34,7 @@ public enum ControlRequest: Sendable, Hashable {
     /// (config.json, member `process`). Answered by `.done` when its program runs, by `.failed` when it cannot. Its
     /// standard streams are /dev/null.
     case exec
-    /// Freeze the cgroup for as long as this connection lasts: whoever asked may be killed.
+    /// Freeze the cgroup until `resume` of this connection, or its end: whoever asked may be killed.
     case freeze
 
     /// A `timeout` of `.stop` that means the configuration's.

@@ -17,6 +17,8 @@ public final class Engine {
     /// although the store knows the image: what `system check --repair` calls. Nil: there is no way to registries.
     public var repull: ((_ reference: String, _ digest: Digest) throws(EngineError) -> Void)?
     private var openedStore: Store?
+    /// This process has a mount namespace of its own.
+    var hasPrivateMounts = false
     lazy var host = HostFacts.read()
     /// Replaced by tests.
     lazy var kernelNetworks = KernelNetworks(run: roots.run)

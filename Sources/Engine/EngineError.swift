@@ -24,6 +24,9 @@ public struct EngineError: Error, Sendable, CustomStringConvertible {
         /// The user stopped it.
         public static let cancelled = Code(rawValue: "cancelled")
         public static let runtime = Code(rawValue: "runtime")
+        /// A container was started after its command had gone into the user namespace, from where its files cannot be reached:
+        /// the command begins again outside.
+        public static let startedMeanwhile = Code(rawValue: "started meanwhile")
     }
 
     public var code: Code

@@ -29,9 +29,7 @@ extension Supervisor {
             try setFrozen(true)
             // It stays so when whoever froze it before goes.
             for other in clients { other.keepsFrozen = false }
-        case .resume:
-            guard !clients.contains(where: \.keepsFrozen) else { throw refusal("a volume of the container is being copied") }
-            try setFrozen(false)
+        case .resume: try resume(for: client)
         case .freeze:
             try setFrozen(true)
             client.keepsFrozen = true
@@ -133,10 +131,17 @@ extension Supervisor {
         try ask { () throws(LaunchFailure) in try launcher.setFrozen(frozen) }
     }
 
+    /// Whoever copies from the container ends its own part only; nobody else ends that.
+    private func resume(for client: ControlClient) throws(ControlError) {
+        let isHolder = client.keepsFrozen
+        client.keepsFrozen = false
+        if !clients.contains(where: \.keepsFrozen) { return try setFrozen(false) }
+        if !isHolder { throw refusal("a command copies from the container and lets it go on by itself") }
+    }
+
     /// A client that froze the container has gone.
     func thaw(after client: ControlClient) {
-        guard client.keepsFrozen, !clients.contains(where: \.keepsFrozen) else { return }
-        _ = try? setFrozen(false)
+        if client.keepsFrozen { _ = try? resume(for: client) }
     }
 
     private func ask<T>(_ body: () throws(LaunchFailure) -> T) throws(ControlError) -> T {

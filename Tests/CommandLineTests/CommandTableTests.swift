@@ -64,6 +64,8 @@ enum Table {
         ("system install-service --print", .installService),
         ("container port c 80/tcp", .port),
         ("update --publish-add 80 c", .update), ("container update c", .update),
+        ("cp a c:b", .copy), ("container cp c:a -", .copy), ("diff c", .diff), ("container diff c", .diff), ("export -o x c", .export),
+        ("container export c", .export), ("commit -m x c n:1", .commit), ("container commit c", .commit),
     ]
 
     @Test(arguments: spellings) func reaches(_ line: String, _ verb: Verb) throws {

@@ -40,7 +40,8 @@ struct CommandTable: Sendable {
             images("images").grouped(.common), pull.grouped(.common), push.grouped(.common), version.grouped(.common),
             info("info").grouped(.common),
             container, image, manifest, network, registry, system, volume,
-            attach, create, history, `import`, inspect, kill, load, login, logout, logs, pause, port, rename, restart, rm("rm"),
+            attach, commit, copy, create, diff, export, history, `import`, inspect, kill, load, login, logout, logs, pause, port, rename,
+            restart, rm("rm"),
             rmi("rmi"), save, search,
             start, stop, tag, top, unpause, untag, update, wait,
         ]
@@ -49,7 +50,7 @@ struct CommandTable: Sendable {
     private var container: Command {
         .group("container", summary: "Manage containers") {
             [
-                attach, create, exec, inspectContainer, kill, logs, ps("ls", aliases: ["list", "ps"]), pause,
+                attach, commit, copy, create, diff, exec, export, inspectContainer, kill, logs, ps("ls", aliases: ["list", "ps"]), pause,
                 containerPrune, port, rename, restart, rm("rm", aliases: ["remove"]), run, start, stop, top, unpause, update, wait,
             ]
         }

@@ -4,15 +4,15 @@ enum LaterCommands {
     static let spellings: Set<String> = Set(
         (top.split(whereSeparator: { $0 == " " || $0 == "\n" }).map(String.init)
             + below(
-                "container", "checkpoint cleanup clone commit cp diff exists export mount restore runlabel stats unmount")
+                "container", "checkpoint cleanup clone exists mount restore runlabel stats unmount")
             + below("image", "build diff mount scp sign tree trust unmount")
             + below(
                 "system", "connection dial-stdio events hyperv-prep migrate renumber reset service")
             + below("volume", "mount reload unmount update")))
 
     private static let top = """
-        artifact auto-update build builder buildx checkpoint commit compose config context cp dial-stdio diff events
-        export farm generate healthcheck init kube machine mount node plugin pod
+        artifact auto-update build builder buildx checkpoint compose config context dial-stdio events
+        farm generate healthcheck init kube machine mount node plugin pod
         quadlet secret service stack stats swarm trust unmount unshare
         """
 

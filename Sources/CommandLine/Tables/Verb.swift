@@ -1,6 +1,7 @@
 /// What a command of the table does, whatever it was spelled.
 enum Verb: String, Sendable, CaseIterable {
     case run, create, start, stop, kill, restart, rm, ps, logs, exec, attach, wait, top, pause, unpause, rename, port, update
+    case copy, diff, export, commit
     /// `berth inspect`: any object; the other two take one kind only.
     case inspect, inspectContainer, inspectImage
     case images, load, `import`, save, tag, rmi

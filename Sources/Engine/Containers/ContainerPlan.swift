@@ -94,7 +94,7 @@ extension Engine {
             && !user.isEmpty
     }
 
-    private func userNamespace(_ definition: ContainerDefinition) throws(EngineError) -> UserNamespacePlan {
+    func userNamespace(_ definition: ContainerDefinition) throws(EngineError) -> UserNamespacePlan {
         switch definition.userNamespace {
         case .default, .host:
             return host.isRootless ? try .rootless(uid: host.uid, gid: host.gid) : .host

@@ -133,7 +133,7 @@ extension Engine {
     }
 
     /// Names are looked up in the container's own files, by way of its layers: nothing of it runs for that.
-    private func resolve(_ user: String, _ view: ContainerView) throws(EngineError) -> ResolvedUser {
+    func resolve(_ user: String, _ view: ContainerView) throws(EngineError) -> ResolvedUser {
         let store = try self.store()
         let layers = try stored { () throws(StoreError) in try store.layerDirectories(container: view.id) }
         do throws(EngineError) {

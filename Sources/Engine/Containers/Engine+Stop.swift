@@ -133,6 +133,28 @@ extension Engine {
         try controlled { () throws(ControlError) in try connection.pause() }
     }
 
+    /// Pauses a container until `body` says that it may go on, or this process ends; not one that is paused already.
+    ///
+    /// Where it cannot be paused, that is a warning.
+    func pausing(_ view: ContainerView, _ body: (_ resume: @escaping () -> Void) throws(EngineError) -> Void) throws(EngineError) {
+        guard view.isAlive, view.observation.status != .paused else { return try body {} }
+        var held: SupervisorConnection?
+        do throws(EngineError) {
+            let connection = try runningConnection(view, "pause")
+            if host.isRootless { try requireFreezer(view) }
+            try controlled { () throws(ControlError) in try connection.freeze() }
+            held = connection
+        } catch {
+            // It has ended: nothing writes there any more.
+            if try container(view.id).isAlive {
+                warn("WARNING: \(error.description); what it writes meanwhile may be in the image in part")
+            }
+        }
+        let connection = held
+        defer { try? connection?.resume() }
+        try body { try? connection?.resume() }
+    }
+
     /// A container of a user who had no delegated cgroup when it was started has none that could be frozen.
     func requireFreezer(_ view: ContainerView) throws(EngineError) {
         let text = (try? FD.cwd.readText("/proc/\(view.observation.pid)/cgroup", limit: 65536)) ?? ""

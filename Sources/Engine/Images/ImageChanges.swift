@@ -3,11 +3,20 @@ import OCI
 
 /// The instructions that `import --change` (and `commit --change`) takes, in the language of Dockerfiles.
 struct ImageChanges {
-    private(set) var config = ContainerConfig()
+    private(set) var config: ContainerConfig
 
+    /// - Parameter base: what is changed.
     /// - Throws: `.invalid` naming the instruction that cannot be used.
-    init(_ changes: [String]) throws(EngineError) {
-        for change in changes { try apply(change) }
+    init(_ changes: [String], to base: ContainerConfig = ContainerConfig()) throws(EngineError) {
+        config = base
+        // A command was written for its entrypoint: a new one drops it, unless another is given too.
+        config.cmd = nil
+        var hasEntrypoint = false
+        for change in changes {
+            try apply(change)
+            hasEntrypoint = hasEntrypoint || Self.trimmed(change).uppercased().hasPrefix("ENTRYPOINT")
+        }
+        if config.cmd == nil, !hasEntrypoint { config.cmd = base.cmd }
     }
 
     private mutating func apply(_ change: String) throws(EngineError) {
@@ -20,8 +29,12 @@ struct ImageChanges {
         case "ENTRYPOINT": config.entrypoint = try Self.command(rest)
         case "ENV":
             for (key, value) in try Self.pairs(rest, change) {
-                config.env.removeAll { $0.hasPrefix(key + "=") }
-                config.env.append(key + "=" + value)
+                let entry = key + "=" + value
+                if let known = config.env.firstIndex(where: { $0.hasPrefix(key + "=") }) {
+                    config.env[known] = entry
+                } else {
+                    config.env.append(entry)
+                }
             }
         case "LABEL": for (key, value) in try Self.pairs(rest, change) { config.labels[key] = value }
         case "EXPOSE":
@@ -30,7 +43,9 @@ struct ImageChanges {
                 if !config.exposedPorts.contains(text) { config.exposedPorts.append(text) }
             }
         case "USER": config.user = rest
-        case "WORKDIR": config.workingDir = rest.hasPrefix("/") ? rest : "/" + rest
+        case "WORKDIR":
+            config.workingDir = CopyPath.clean(rest.hasPrefix("/") ? rest : "/" + config.workingDir + "/" + rest)
+        case "HEALTHCHECK": config.healthcheck = try Self.healthcheck(rest, change)
         case "STOPSIGNAL": config.stopSignal = rest
         case "VOLUME":
             let paths = Self.words(rest) ?? rest.split(separator: " ").map(String.init)
@@ -38,9 +53,49 @@ struct ImageChanges {
         case "ONBUILD": config.onBuild.append(rest)
         default:
             throw .invalid(
-                "--change \"\(change)\": unknown instruction \(word); use CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME or WORKDIR"
+                "--change \"\(change)\": unknown instruction \(word); use CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME or WORKDIR"
             )
         }
+    }
+
+    /// `NONE`, or `--interval=5s --retries=3 CMD …`.
+    private static func healthcheck(_ text: String, _ change: String) throws(EngineError) -> Healthcheck {
+        var result = Healthcheck()
+        var rest = text
+        while rest.hasPrefix("--") {
+            let option = String(rest.prefix { $0 != " " && $0 != "\t" })
+            rest = trimmed(String(rest.dropFirst(option.count)))
+            guard let (name, value) = option.dropFirst(2).splitOnce("=") else { throw badHealthcheck(change, option) }
+            if name == "retries" {
+                guard let count = Numbers.unsigned(value) else { throw badHealthcheck(change, option) }
+                result.retries = Int(count)
+                continue
+            }
+            guard let time = DurationOption.parse(String(value)), time == 0 || time >= 1_000_000 else {
+                throw badHealthcheck(change, option)
+            }
+            switch name {
+            case "interval": result.interval = time
+            case "timeout": result.timeout = time
+            case "start-period": result.startPeriod = time
+            case "start-interval": result.startInterval = time
+            default: throw badHealthcheck(change, option)
+            }
+        }
+        let word = String(rest.prefix { $0 != " " && $0 != "\t" })
+        let command = trimmed(String(rest.dropFirst(word.count)))
+        switch word.uppercased() {
+        case "NONE" where command.isEmpty: result.test = ["NONE"]
+        case "CMD" where !command.isEmpty: result.test = words(command).map { ["CMD"] + $0 } ?? ["CMD-SHELL", command]
+        default: throw .invalid("--change \"\(change)\": HEALTHCHECK is followed by NONE or CMD and a command")
+        }
+        return result
+    }
+
+    private static func badHealthcheck(_ change: String, _ option: String) -> EngineError {
+        .invalid(
+            "--change \"\(change)\": \(option) is none of --interval, --timeout, --start-period, --start-interval (a time of 1ms or more) "
+                + "and --retries (a number)")
     }
 
     /// A JSON array is the command itself; anything else is for a shell.
