@@ -5,6 +5,30 @@ import Testing
 @testable import Linux
 
 struct CopyTreeTests {
+    @Test func holesStayHolesAndGrowthIsCutOff() throws {
+        let scratch = try Scratch()
+        let source = try scratch.fd.open("source", [.readWrite, .create], mode: 0o600)
+        try check(cl_ftruncate(source.raw, 64 << 20), "grow")
+        try check(Int(cl_lseek(source.raw, 32 << 20, SEEK_SET)), "seek")
+        try source.fd.writeAll("middle")
+        let target = try scratch.fd.open("target", [.readWrite, .create], mode: 0o600)
+        try copyBytes(from: source.fd, to: target.fd, size: 64 << 20)
+        let info = try target.fd.status()
+        #expect(info.st_size == 64 << 20)
+        #expect(info.st_blocks * 512 < 1 << 20)
+        try check(Int(cl_lseek(target.raw, 32 << 20, SEEK_SET)), "seek")
+        let read = try target.fd.readAll(limit: 64 << 20)
+        #expect(read.starts(with: bytes("middle")))
+
+        try scratch.fd.writeFile("plain", bytes("0123456789"))
+        let plain = try scratch.fd.open("plain", .readOnly)
+        let cut = try scratch.fd.open("cut", [.readWrite, .create], mode: 0o600)
+        var told: [Int64] = []
+        try copyBytes(from: plain.fd, to: cut.fd, size: 4) { told.append($0) }
+        #expect(try scratch.text("cut") == "0123")
+        #expect(told.last == 4)
+    }
+
     @Test func contentModesTimesAndLinksAreCopied() throws {
         let scratch = try Scratch()
         try scratch.fd.makeDirectory("from")

@@ -28,6 +28,7 @@ extension Engine {
             if name?.digest != nil { throw .invalid("refusing to create a tag with a digest reference") }
         }
         _ = try Configuration.load()
+        raiseDescriptorLimit()
         let view = try container(text)
         let definition = view.definition
         let store = try self.store()

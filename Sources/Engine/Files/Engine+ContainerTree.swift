@@ -76,6 +76,12 @@ extension Engine {
         throw EngineError(.conflict, sentence: "container \(text) is being started, stopped or removed by another command", exitCode: 1)
     }
 
+    /// A tree is as deep as its container made it, and each directory on the way down is open.
+    func raiseDescriptorLimit() {
+        let hard = HostFacts.hardLimit(of: 7 /* RLIMIT_NOFILE */)
+        _ = cl_prlimit(0, 7, [hard, hard], nil)
+    }
+
     /// Only a rootful container with ids of its own has others than this process sees.
     func idTranslation(_ definition: ContainerDefinition) throws(EngineError) -> IDTranslation {
         guard definition.userNamespaceSlot != nil else { return .none }
@@ -112,8 +118,10 @@ extension Engine {
         var lock: SharedFD?
         if use == .write {
             guard let taken = try acquireLock(directory.fd, view.id) else { return nil }
-            // A start may have come and gone since we looked.
-            if try observe(view.id).status.isAlive { return nil }
+            // A start may have come since we looked, and its supervisor have been killed. The lock is ours now: what is observed is what the
+            // last supervisor wrote.
+            let seen = try observe(view.id)
+            if seen.pid > 0, processStartTime(seen.pid) == seen.processStart, processState(seen.pid) != "Z" { return nil }
             lock = try during("lock container") { () throws(SystemError) in SharedFD(try taken.descriptor.duplicate()) }
         }
         try enterPrivateMounts()

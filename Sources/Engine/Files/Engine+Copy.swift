@@ -44,6 +44,7 @@ extension Engine {
     /// - Returns: how many bytes a tar archive of it all has.
     /// - Throws: in Docker's words.
     public func copy(_ request: FileCopyRequest) throws(EngineError) -> Int64 {
+        raiseDescriptorLimit()
         if case .local(let path) = request.target { try checkOutput(path, request) }
         // Looked at first: a local mistake needs no container.
         var local: CopySource?

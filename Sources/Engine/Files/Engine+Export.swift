@@ -7,6 +7,7 @@ extension Engine {
     /// What a container has changed of its image's files, from its writable layer; by path. Not what the engine made there to
     /// mount on. A user's in the user namespace.
     public func changes(of text: String) throws(EngineError) -> [TreeChange] {
+        raiseDescriptorLimit()
         let view = try container(text)
         let store = try self.store()
         let layers = try stored { () throws(StoreError) in try store.layerDirectories(container: view.id) }
@@ -55,6 +56,7 @@ extension Engine {
     }
 
     private func export(_ text: String, to file: FD, named name: String) throws(EngineError) {
+        raiseDescriptorLimit()
         let tree = try tree(of: text, for: .rootOnly)
         try stored { () throws(StoreError) in
             let writer = TarSink(TarWriter(FileSink(file, name: name)))

@@ -74,7 +74,7 @@ public final class TreeWriter: TreeSink {
     }
 
     private func add(_ entry: TarEntry, _ payload: Payload) throws(StoreError) {
-        let path = try LayerPath(entry.path)
+        let path = try checked(entry.path)
         if path.isRoot {
             guard entry.kind == .directory else { throw failure(entry, Errno.invalid) }
             return
@@ -96,6 +96,13 @@ public final class TreeWriter: TreeSink {
         }
         volume += 512 + (entry.kind == .file ? (entry.size + 511) / 512 * 512 : 0)
         report(volume)
+    }
+
+    /// - Throws: for names that lead out, and such as cannot be.
+    private func checked(_ path: [UInt8]) throws(StoreError) -> LayerPath {
+        do throws(StoreError) { return try LayerPath(path) } catch {
+            throw StoreError(error.code, "write", error.object, cause: error.cause)
+        }
     }
 
     // MARK: Places
@@ -220,7 +227,7 @@ public final class TreeWriter: TreeSink {
     }
 
     private func makeHardLink(_ entry: TarEntry, _ parent: SharedFD, _ name: [UInt8]) throws(StoreError) {
-        let target = try LayerPath(entry.linkPath)
+        let target = try checked(entry.linkPath)
         guard !target.isRoot else { throw failure(entry, .isDirectory) }
         let from = try directory(target.parent)
         let targetName = target.name

@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import pathlib
+import signal
 import stat
 import subprocess
 import tarfile
@@ -445,6 +446,19 @@ def test_paused_and_removed(berth, source):
         berth.ok("unpause", "box")
     berth.ok("rm", "-f", "box")
     berth.call("cp", "box:/tmp/f", source).fails(1, "no such container: box")
+
+
+def test_without_a_supervisor(berth, source):
+    """Whether the container runs on without it, or has ended and nobody saw that."""
+    identity = berth.up("--name", "box")
+    pid = berth.pid("box")
+    os.kill(berth.supervisor(identity), signal.SIGKILL)
+    berth.ok("cp", source / "file", "box:/tmp/alive")
+    assert read(berth, "/tmp/alive") == "content\n"
+    os.kill(pid, signal.SIGKILL)
+    berth.wait_status("box", "exited")
+    berth.ok("cp", source / "file", "box:/tmp/dead", timeout=5)
+    assert read(berth, "/tmp/alive") == read(berth, "/tmp/dead") == "content\n"
 
 
 def test_between_containers(berth, source):
