@@ -120,6 +120,7 @@ public enum BerthProgram {
         case .search: return try SearchCommand(session).run()
         case .version: return try VersionCommand(session).run()
         case .info: return try InfoCommand(session).run()
+        case .events: return try EventsCommand(session).run()
         case .systemCheck: return try SystemCheckCommand(session).run()
         case .systemBoot: return try BootCommands(session).boot()
         case .systemShutDown: return try BootCommands(session).shutDown()

@@ -33,7 +33,9 @@ public enum ControlRequest: Sendable, Hashable {
     /// Run a further process in the background; the message carries one descriptor, a file with the process as JSON
     /// (config.json, member `process`). Answered by `.done` when its program runs, by `.failed` when it cannot. Its
     /// standard streams are /dev/null.
-    case exec
+    ///
+    /// - id: 64 hexadecimal digits, or empty from commands before there were ids. terminal: as in the document; its output goes nowhere.
+    case exec(id: String, terminal: Bool)
     /// Freeze the cgroup until `resume` of this connection, or its end: whoever asked may be killed.
     case freeze
 
@@ -64,7 +66,10 @@ public enum ControlRequest: Sendable, Hashable {
     public func frame(sequence: UInt32) -> ControlFrame {
         var writer = WireWriter()
         switch self {
-        case .create, .start, .pause, .resume, .query, .reload, .yield, .reopenLog, .exec, .freeze: break
+        case .create, .start, .pause, .resume, .query, .reload, .yield, .reopenLog, .freeze: break
+        case .exec(let id, let terminal):
+            writer.string(id)
+            writer.boolean(terminal)
         case .attach(let streams): writer.integer(streams.rawValue)
         case .resize(let rows, let columns):
             writer.integer(rows)
@@ -102,7 +107,8 @@ public enum ControlRequest: Sendable, Hashable {
         case 11: self = .yield
         case 12: self = .reopenLog
         case 13: self = .create
-        case 14: self = .exec
+        case 14:
+            self = reader.remaining == 0 ? .exec(id: "", terminal: false) : .exec(id: try reader.string(), terminal: try reader.boolean())
         case 15: self = .shutDown(timeout: try reader.integer())
         case 16: self = .freeze
         default: throw ControlError(.protocol, "read message", cause: "unknown request \(frame.kind)")

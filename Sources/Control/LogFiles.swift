@@ -11,16 +11,21 @@ final class LogFiles {
     /// No log has more; a hostile or wrong directory must not be searched for ever.
     static let maximum = 10_000
 
-    init(directory path: String) throws(SystemError) {
+    private let newest: String
+
+    /// - Parameter name: of the newest; those before it have a number after it.
+    init(directory path: String, name: String = ContainerFiles.log) throws(SystemError) {
         directory = try FD.cwd.open(path, [.readOnly, .directory])
+        newest = name
     }
 
-    static func name(_ index: Int) -> String { index == 0 ? ContainerFiles.log : "\(ContainerFiles.log).\(index)" }
+    static func name(_ index: Int, of newest: String = ContainerFiles.log) -> String { index == 0 ? newest : "\(newest).\(index)" }
+    private func name(_ index: Int) -> String { LogFiles.name(index, of: newest) }
 
     /// A file by its age, 0 being the newest; nil when there is none.
     func open(_ index: Int) throws(SystemError) -> LogFile? {
         do throws(SystemError) {
-            return try LogFile(try directory.fd.open(LogFiles.name(index), [.readOnly, .noFollow, .nonBlocking]))
+            return try LogFile(try directory.fd.open(name(index), [.readOnly, .noFollow, .nonBlocking]))
         } catch {
             if error.errno == .noEntry { return nil }
             throw error
@@ -32,7 +37,7 @@ final class LogFiles {
         var index = start
         var missing = 0
         while index < LogFiles.maximum, missing < 2 {
-            if let info = try? directory.fd.status(of: LogFiles.name(index)) {
+            if let info = try? directory.fd.status(of: name(index)) {
                 if LogFile.Identity(info) == identity { return index }
                 missing = 0
             } else {
@@ -48,7 +53,7 @@ final class LogFiles {
         var index = 0
         var found: Int?
         while index < LogFiles.maximum, index - (found ?? -1) < 3 {
-            if directory.fd.exists(LogFiles.name(index)) { found = index }
+            if directory.fd.exists(name(index)) { found = index }
             index += 1
         }
         return found

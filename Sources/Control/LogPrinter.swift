@@ -6,6 +6,7 @@ public struct LogPrinter: ~Copyable {
     private let error: FD
     private let timestamps: Bool
     private let details: [UInt8]
+    private let prefix: [UInt8]
     private var buffer: [UInt8] = []
     private var bufferStream = LogRecord.Stream.output
     /// Whether the stream is inside a line, whose head was printed already; by stream.
@@ -13,12 +14,15 @@ public struct LogPrinter: ~Copyable {
     /// The error that ended it: `.brokenPipe` when nobody reads.
     public private(set) var failure: SystemError?
 
-    /// - Parameter details: what `--details` puts before each line (`key=value,…`); nil for none.
-    public init(output: FD = .standardOutput, error: FD = .standardError, timestamps: Bool, details: String? = nil) {
+    /// - Parameters:
+    ///   - details: what `--details` puts before each line (`key=value,…`); nil for none.
+    ///   - prefix: whose line it is; nil where that is clear.
+    public init(output: FD = .standardOutput, error: FD = .standardError, timestamps: Bool, details: String? = nil, prefix: String? = nil) {
         self.output = output
         self.error = error
         self.timestamps = timestamps
         self.details = details.map { Array($0.utf8) + [UInt8(ascii: " ")] } ?? []
+        self.prefix = prefix.map { Array($0.utf8) + [UInt8(ascii: " ")] } ?? []
         buffer.reserveCapacity(72 << 10)
     }
 
@@ -29,6 +33,7 @@ public struct LogPrinter: ~Copyable {
         bufferStream = record.stream
         let inside = record.stream == .output ? isInside.output : isInside.error
         if !inside {
+            buffer.append(contentsOf: prefix)
             if timestamps {
                 buffer.append(contentsOf: record.timeText)
                 buffer.append(UInt8(ascii: " "))

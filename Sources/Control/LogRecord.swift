@@ -14,7 +14,15 @@ public struct LogRecord {
     public var timeText: UnsafeRawBufferPointer
 
     /// Reads one line of the CRI text format, without its newline; nil when it is none (torn by a kill, or not ours).
+    ///
+    /// A line of docker's `json-file` is decoded where it is: the memory has to be the reader's own.
     init?(line: UnsafeRawBufferPointer) {
+        if line.first == UInt8(ascii: "{") {
+            // SAFETY: only readers' buffers hold such lines (see above), which are memory that may be written.
+            guard let record = JSONLogLine.decode(UnsafeMutableRawBufferPointer(mutating: line)) else { return nil }
+            self = record
+            return
+        }
         // `2026-01-02T03:04:05.123456789Z stdout F text`; other writers may have fewer digits or a zone offset.
         guard let space = line.prefix(40).firstIndex(of: UInt8(ascii: " ")), line.count >= space + 10,
             let time = TimeText.parse(UnsafeRawBufferPointer(rebasing: line[..<space])),
@@ -36,5 +44,13 @@ public struct LogRecord {
         self.time = time
         text = UnsafeRawBufferPointer(rebasing: line[(space + 10)...])
         timeText = UnsafeRawBufferPointer(rebasing: line[..<space])
+    }
+
+    init(time: Int64, _ stream: Stream, isPartial: Bool, text: UnsafeRawBufferPointer, timeText: UnsafeRawBufferPointer) {
+        self.time = time
+        self.stream = stream
+        self.isPartial = isPartial
+        self.text = text
+        self.timeText = timeText
     }
 }

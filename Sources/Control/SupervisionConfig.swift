@@ -7,6 +7,11 @@ import Linux
 public struct SupervisionConfig: Sendable, Hashable {
     public var id: String
     public var name: String
+    /// The image's name as it was typed, and all labels: for events.
+    public var image = ""
+    public var labels: [String: String] = [:]
+    /// Those it mounts: for events.
+    public var volumes: [MountedVolume] = []
     /// The directory with config.json.
     public var bundle: String
     public var rootfs: RootfsPlan
@@ -57,6 +62,9 @@ public struct SupervisionConfig: Sendable, Hashable {
                 w.field("version", 1)
                 w.field("id", id)
                 w.field("name", name)
+                w.fieldIfNotEmpty("image", image)
+                w.fieldIfNotEmpty("labels", labels)
+                w.arrayIfNotEmpty("volumes", volumes) { $1.write(to: &$0) }
                 w.field("bundle", bundle)
                 w.key("rootfs")
                 rootfs.write(to: &w)
@@ -130,6 +138,11 @@ extension SupervisionConfig {
             switch key {
             case "id": id = try parser.string()
             case "name": name = try parser.string()
+            case "image": image = try parser.string()
+            case "labels": labels = try parser.stringDictionary()
+            case "volumes":
+                var array = try parser.beginArray()
+                while try parser.nextElement(&array) { volumes.append(try MountedVolume(json: &parser)) }
             case "bundle": bundle = try parser.string()
             case "rootfs": rootfs = try RootfsPlan(json: &parser)
             case "terminal": terminal = try parser.bool()
@@ -149,6 +162,41 @@ extension SupervisionConfig {
             case "joined": joined = try parser.strings().compactMap { JoinedProcess(text: $0) }
             case "detachKeys": detachKeys = try parser.string()
             case "network": network = try NetworkPlan(json: &parser)
+            default: try parser.skip()
+            }
+        }
+    }
+}
+
+/// A volume of the store in a container.
+public struct MountedVolume: Sendable, Hashable {
+    public var name: String
+    /// Where it is in the container.
+    public var destination: String
+    public var readOnly: Bool
+
+    public init(name: String, destination: String, readOnly: Bool) {
+        self.name = name
+        self.destination = destination
+        self.readOnly = readOnly
+    }
+
+    func write(to writer: inout JSONWriter) {
+        writer.object { w in
+            w.field("name", name)
+            w.field("destination", destination)
+            w.fieldIfTrue("readOnly", readOnly)
+        }
+    }
+
+    init(json parser: inout JSONParser) throws(JSONError) {
+        self.init(name: "", destination: "", readOnly: false)
+        var object = try parser.beginObject()
+        while let key = try parser.nextKey(&object) {
+            switch key {
+            case "name": name = try parser.string()
+            case "destination": destination = try parser.string()
+            case "readOnly": readOnly = try parser.bool()
             default: try parser.skip()
             }
         }

@@ -86,7 +86,9 @@ extension SupervisorConnection {
     ///
     /// - Parameter process: a file with config.json's member `process`.
     /// - Throws: `.startFailed` with exit code 125, 126 or 127; `.protocol` from a supervisor that cannot do this.
-    public func exec(_ process: FD) throws(ControlError) { try request(.exec, descriptors: [process]) }
+    public func exec(_ process: FD, id: String, terminal: Bool) throws(ControlError) {
+        try request(.exec(id: id, terminal: terminal), descriptors: [process])
+    }
 
     /// Connects streams; does not wait. Ask before ``start()`` and no byte is missed.
     ///

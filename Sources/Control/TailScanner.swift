@@ -49,6 +49,10 @@ struct TailScanner {
 
     /// The tag of the record that begins here; nil when none does.
     private static func tag(_ bytes: UnsafeRawBufferPointer) -> UInt8? {
+        // Docker's `json-file`: ours says of a part of a line that it is one at its beginning.
+        if bytes.first == UInt8(ascii: "{"), bytes.count > 2 {
+            return bytes[2] == UInt8(ascii: "p") ? UInt8(ascii: "P") : bytes[2] == UInt8(ascii: "l") ? UInt8(ascii: "F") : nil
+        }
         guard let space = bytes.prefix(40).firstIndex(of: UInt8(ascii: " ")), space >= 20, space + 9 < bytes.count,
             bytes[space + 7] == UInt8(ascii: " "), bytes[space + 9] == UInt8(ascii: " ")
         else { return nil }

@@ -40,8 +40,11 @@ public struct FDPair: ~Copyable {
 }
 
 /// Connects to a local socket by path. Paths over 107 bytes go through the directory's descriptor.
-public func connectLocal(_ path: String, kind: SocketKind) throws(SystemError) -> OwnedFD {
-    let socket = OwnedFD(owning: try check(cl_socket(AF_UNIX, kind.rawValue, 0), "make socket"))
+///
+/// - Parameter waits: for a listener that has many others waiting; otherwise `.again` is thrown, and nothing of it waits later.
+public func connectLocal(_ path: String, kind: SocketKind, waits: Bool = true) throws(SystemError) -> OwnedFD {
+    let type = kind.rawValue | (waits ? 0 : 0o4000 /* SOCK_NONBLOCK */)
+    let socket = OwnedFD(owning: try check(cl_socket(AF_UNIX, type, 0), "make socket"))
     try withShortSocketPath(path) { short in cl_unix_connect(socket.raw, short) }
     return socket
 }

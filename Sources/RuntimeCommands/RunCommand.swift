@@ -113,13 +113,36 @@ enum ExecCommand {
         let null = detach && isForEngine ? try? FD.cwd.open("/dev/null", .readWrite) : nil
         if let null { (request.standardInput, request.standardOutput, request.standardError) = (null.fd, null.fd, null.fd) }
         if !detach { Foreground.prepare() }
+        var side: DetachableTerminal.Side?
+        if !detach, process.terminal, let keys = detachKeys {
+            do throws(SystemError) {
+                switch try DetachableTerminal.divide(keys) {
+                case .parent(let status): return status
+                case .child(let made): side = made
+                }
+            } catch {
+                throw RuntimeError(.system, "divide terminal", cause: error.description)
+            }
+        }
         let started = try ExecProcess.start(request)
         if detach { return 0 }
+        let told = EngineExec(root: context.root, bundle: try directory.read().bundle, container: context.id)
         do throws(SystemError) {
-            return try Foreground(pid: started.pid, pidfd: started.pidfd.fd, console: started.console?.fd).wait().code
+            var foreground = Foreground(pid: started.pid, pidfd: started.pidfd.fd, console: started.console?.fd)
+            foreground.detachable = side
+            foreground.onDetach = { told?.detached() }
+            let status = try foreground.wait()
+            told?.ended(status)
+            return status.code
         } catch {
             throw RuntimeError(.system, "wait for process", cause: error.description)
         }
+    }
+
+    /// The engine's user may leave a process whose terminal is theirs.
+    private static var detachKeys: DetachKeys? {
+        guard isForEngine, cl_isatty(0) == 1, let text = environmentVariable("BERTH_DETACH_KEYS") else { return nil }
+        return try? DetachKeys.parse(text)
     }
 }
 

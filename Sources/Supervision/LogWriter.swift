@@ -3,7 +3,8 @@ import Control
 import Glibc
 import Linux
 
-/// Writes a container's output in the CRI text format, `2026-01-02T03:04:05.123456789Z stdout F line`, and rotates.
+/// Writes a container's output in the CRI text format, `2026-01-02T03:04:05.123456789Z stdout F line`, or as docker's `json-file`,
+/// and rotates.
 ///
 /// Each record is written whole or not at all. When the disk is full records are dropped and counted, and the count is
 /// told in the log when there is space again: the container is never blocked by its log. One thread.
@@ -28,6 +29,16 @@ package final class LogWriter {
     /// Monotonic time before which the file is not opened again after it could not be.
     private var retryAt: Int64 = 0
     package var clock: () -> Int64 = wallClockNanoseconds
+    private let hasFile: Bool
+    /// Set: the file is docker's `json-file`.
+    private let json: JSONLogRecord?
+    /// Nil: nobody wants whole lines.
+    private var lines: LineAssembler?
+    private var forwarder: LogForwarder?
+    /// Records of ``json`` that wait for one `write(2)`, and the time of what is being taken apart.
+    private var batch: [UInt8] = []
+    private var batched = 0
+    private var lineTime: Int64 = 0
 
     /// - Parameter directory: the container's directory, borrowed for life. A file that is there is continued; a record
     ///   that a kill has torn is cut off.
@@ -35,11 +46,35 @@ package final class LogWriter {
         self.directory = directory
         maximumSize = configuration.maximumSize == 0 ? Int.max : Int(clamping: configuration.maximumSize)
         maximumFiles = max(1, configuration.maximumFiles)
-        open()
+        hasFile = configuration.hasFile
+        json = configuration.driver == .json ? JSONLogRecord(attributes: configuration.attributes) : nil
+        if json != nil { assembleLines() }
+        if hasFile { open() }
+    }
+
+    /// Hands each line on, besides what is written. Before the first output.
+    func forward(to forwarder: LogForwarder) {
+        self.forwarder = forwarder
+        assembleLines()
+    }
+
+    /// The run is over: lines without an end are whole, and who gets them has a moment to take them.
+    package func finish() {
+        guard let lines else { return }
+        lineTime = clock()
+        lines.finish()
+        writeBatch()
+        forwarder?.finish()
     }
 
     /// Adds what the container has written, now.
     package func write(_ stream: LogRecord.Stream, _ bytes: UnsafeRawBufferPointer) {
+        if let lines {
+            lineTime = clock()
+            lines.add(stream, bytes)
+            writeBatch()
+            if json != nil || !hasFile { return }
+        }
         guard let base = bytes.baseAddress, let out = buffer.map() else {
             dropped.add(records: 1, bytes: bytes.count, ENOMEM)
             return
@@ -100,8 +135,38 @@ package final class LogWriter {
 
     /// Opens the file again: somebody has moved it.
     package func reopen() {
+        guard hasFile else { return }
         file = nil
         open()
+    }
+
+    // MARK: Lines
+
+    private func assembleLines() {
+        if lines != nil { return }
+        lines = LineAssembler { [unowned self] stream, text, isPartial in add(stream, text, isPartial: isPartial) }
+    }
+
+    private func add(_ stream: LogRecord.Stream, _ text: ArraySlice<UInt8>, isPartial: Bool) {
+        forwarder?.send(stream, text, isPartial: isPartial, time: lineTime)
+        guard let json else { return }
+        var record: [UInt8] = []
+        json.append(to: &record, stream, text, isPartial: isPartial, time: lineTime)
+        if size + batch.count > 0, size + batch.count + record.count > maximumSize {
+            writeBatch()
+            rotate()
+        }
+        batch += record
+        batched += 1
+        if batch.count > 256 << 10 { writeBatch() }
+    }
+
+    private func writeBatch() {
+        if batch.isEmpty { return }
+        let (bytes, count) = (batch, batched)
+        batch = []
+        batched = 0
+        bytes.withUnsafeBytes { store($0, records: count) }
     }
 
     // MARK: File
@@ -112,16 +177,20 @@ package final class LogWriter {
         let waiting = records
         filled = 0
         records = 0
+        store(UnsafeRawBufferPointer(start: base, count: count), records: waiting)
+    }
+
+    private func store(_ bytes: UnsafeRawBufferPointer, records waiting: Int) {
         if file == nil { openAgain() }
         guard let file else {
-            dropped.add(records: waiting, bytes: count, ENOENT)
+            dropped.add(records: waiting, bytes: bytes.count, ENOENT)
             return
         }
         if dropped.records > 0, !reportLoss(file.fd) {
-            dropped.add(records: waiting, bytes: count, dropped.errno)
+            dropped.add(records: waiting, bytes: bytes.count, dropped.errno)
             return
         }
-        put(file.fd, UnsafeRawBufferPointer(start: base, count: count))
+        put(file.fd, bytes)
     }
 
     /// Writes records; those that do not fit on the disk are taken back whole and counted.
@@ -149,10 +218,14 @@ package final class LogWriter {
 
     /// Tells how much was dropped. - Returns: false when there is no space for that either.
     private func reportLoss(_ file: FD) -> Bool {
-        let line =
-            "\(TimeText.string(clock())) stderr F berth: \(dropped.records) log records (\(dropped.bytes) bytes) were dropped: "
-            + "\(Errno(rawValue: dropped.errno).description)\n"
-        let bytes = Array(line.utf8)
+        let text =
+            "berth: \(dropped.records) log records (\(dropped.bytes) bytes) were dropped: \(Errno(rawValue: dropped.errno).description)"
+        var bytes: [UInt8] = []
+        if let json {
+            json.append(to: &bytes, .error, Array(text.utf8)[...], isPartial: false, time: clock())
+        } else {
+            bytes = Array("\(TimeText.string(clock())) stderr F \(text)\n".utf8)
+        }
         let written = bytes.withUnsafeBytes { cl_write(file.rawValue, $0.baseAddress, $0.count) }
         if written == bytes.count {
             size += written
@@ -205,24 +278,8 @@ package final class LogWriter {
     ///
     /// A file that cannot be renamed away is emptied instead: the bound holds in every case.
     private func rotate() {
-        let last = maximumFiles - 1
-        if last > 0 {
-            // The oldest goes by a call of its own. A rename over it makes ext4 write the renamed file's data to the disk
-            // at once (auto_da_alloc): 40 ms for 20 MB, while the container waits.
-            _ = cl_unlinkat(directory.rawValue, "\(ContainerFiles.log).\(last)", 0)
-            // Up to the first name that is free. Names stay without gaps, also after a kill in the middle of this.
-            var free: UInt32 = 1
-            while free < last, directory.exists("\(ContainerFiles.log).\(free)") { free += 1 }
-            for index in stride(from: free, to: 1, by: -1) {
-                try? directory.rename("\(ContainerFiles.log).\(index - 1)", to: "\(ContainerFiles.log).\(index)")
-            }
-        }
-        let moved =
-            last > 0
-            ? cl_renameat2(directory.rawValue, ContainerFiles.log, directory.rawValue, ContainerFiles.log + ".1", 0)
-            : cl_unlinkat(directory.rawValue, ContainerFiles.log, 0)
         let before = file
-        if moved == 0 || moved == -ENOENT {
+        if RotatedFiles.shift(directory, ContainerFiles.log, keeping: maximumFiles) {
             open()
             if file != nil { return }
         }

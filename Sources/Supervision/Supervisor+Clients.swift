@@ -87,7 +87,9 @@ extension Supervisor {
         do throws(ControlError) {
             let request = try ControlRequest(frame)
             if case .query = request, !client.send(.phase(record), sequence: 0) { return remove(client) }
-            if case .exec = request { return try exec(client, frame.sequence, descriptors) }
+            if case .exec(let id, let terminal) = request {
+                return try exec(client, frame.sequence, ExecWish(id: id, terminal: terminal), descriptors)
+            }
             try perform(request, client, descriptors)
             reply = .done
         } catch {

@@ -33,6 +33,7 @@ extension Supervisor {
         if case .signaled(let signal) = status { exit.signal = signal }
         // Before the cgroup goes, which holds the count.
         exit.oomKilled = launcher.outOfMemoryKills() > oomKillsBefore
+        tellEnd(of: exit, nanoseconds: duration)
         record.pid = 0
         nextRun = backOff.next(exitCode: exit.exitCode, isStopped: manuallyStopped || shutDown, duration: duration)
         if !config.autoRemove || nextRun != nil { takeDown() }
@@ -48,11 +49,14 @@ extension Supervisor {
         // Before the runtime lets go of the namespaces: nobody is led to a container that is gone.
         disconnect()
         launcher.delete()
+        tellUnmounted()
     }
 
     private func disconnect() {
-        connections?.close()
-        connections = nil
+        guard let connections else { return }
+        connections.close()
+        self.connections = nil
+        tell("disconnect", config.network?.endpoints ?? [])
     }
 
     /// A container that could not be created or started.
@@ -159,6 +163,7 @@ extension Supervisor {
     /// Tells the end; then the next run, or none.
     func conclude() {
         guard let exit = lastExit else { return }
+        log?.finish()
         if let wait = nextRun {
             tellEnd(exit) { _ in true }
             for client in clients { client.knowsEnd = false }

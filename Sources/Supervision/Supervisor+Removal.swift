@@ -10,6 +10,7 @@ extension Supervisor {
         setPhase(.removing)
         // The marker first, and it goes last: whoever finds it knows that the rest is to be removed.
         try? directory.fd.writeFile(ContainerFiles.removed, [])
+        tell("destroy")
         removeForeignFiles()
         guard (try? removeExceptMarker()) != nil else { return }
         try? directory.fd.removeFile(ContainerFiles.removed)

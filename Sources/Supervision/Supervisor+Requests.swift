@@ -14,6 +14,7 @@ extension Supervisor {
             start()
         case .attach(let streams):
             try attach(streams, descriptors)
+            if !streams.isEmpty { tell("attach") }
             client.isAttached = true
         case .resize(let rows, let columns): try resize(rows, columns)
         case .stop(let signal, let timeout):
@@ -67,6 +68,7 @@ extension Supervisor {
         guard let console = container?.console else { return }
         let result = cl_winsize_set(console.raw, rows, columns)
         if result < 0 { throw refusal(Errno(rawValue: -result).description) }
+        tell("resize", ["height": "\(rows)", "width": "\(columns)"])
     }
 
     private func stop(_ signal: Int32, _ timeout: Int64) throws(ControlError) {
@@ -95,6 +97,7 @@ extension Supervisor {
         setPhase(.stopping)
         // The signal first: a frozen process gets it when it is thawed, and nothing else in between.
         try ask { () throws(LaunchFailure) in try launcher.kill(signal) }
+        tellSignal(signal)
         _ = try? ask { () throws(LaunchFailure) in try launcher.setFrozen(false) }
         var wait: Int64? = timeout
         if timeout == ControlRequest.configuredTimeout {
@@ -116,6 +119,7 @@ extension Supervisor {
         let isFinal = signal == SIGKILL || signal == config.stopSignal
         if isFinal { manuallyStopped = true }
         try ask { () throws(LaunchFailure) in try launcher.kill(signal) }
+        tellSignal(signal)
         // A frozen process dies only when it is thawed (v1), and stays paused otherwise.
         if signal == SIGKILL { _ = try? ask { () throws(LaunchFailure) in try launcher.setFrozen(false) } }
     }
@@ -129,6 +133,7 @@ extension Supervisor {
     private func setFrozen(_ frozen: Bool) throws(ControlError) {
         guard stage == .running else { throw refusal("container is not running") }
         try ask { () throws(LaunchFailure) in try launcher.setFrozen(frozen) }
+        tell(frozen ? "pause" : "unpause")
     }
 
     /// Whoever copies from the container ends its own part only; nobody else ends that.
@@ -205,6 +210,7 @@ extension Supervisor {
             userPorts?.apply(ports)
             if stage == .running { forwardPorts() }
         }
+        if connections != nil { tellChange(from: config.network?.endpoints ?? [], to: plan?.endpoints ?? []) }
         config.network = plan
     }
 

@@ -31,6 +31,7 @@ package final class Supervisor {
     let launcher: any ContainerLauncher
     let loop: EventLoop
     let log: LogWriter?
+    let events: EventLog
     private let databaseIndex: DatabaseIndex?
     let output: OutputStream
     let error: OutputStream
@@ -45,6 +46,9 @@ package final class Supervisor {
     var backOff: RestartBackOff
     var clients: [ControlClient] = []
     var execs: [PendingExec] = []
+    var runningExecs: [RunningExec] = []
+    /// Children that ended while it was not known yet whose they are.
+    var unclaimed: [(pid: Int32, status: ExitStatus)] = []
     /// Who launched us; gone before `.start` means that the container is not wanted any more.
     var starter: ControlClient?
     var listener: SharedFD?
@@ -55,6 +59,7 @@ package final class Supervisor {
     var manuallyStopped = false
     /// The machine goes down: the policy starts nothing now, and after the boot as if nobody had stopped it.
     var shutDown = false
+    private var isForwarding = false
     /// Wait status of the first process once it has been reaped.
     var ended: ExitStatus?
     /// Monotonic time of the start, for the back-off.
@@ -84,6 +89,7 @@ package final class Supervisor {
         backOff = RestartBackOff(config.restart)
         record = PhaseRecord(supervisor: getpid(), bootID: bootIdentifier())
         databaseIndex = DatabaseIndex(besides: directory.fd)
+        events = EventLog(container: arguments.store)
         let relay = DeadlineRelay()
         loop = try EventLoop { relay.fire($0) }
         log = config.log.driver == .none ? nil : LogWriter(directory: directory.fd, config.log)
@@ -123,12 +129,14 @@ package final class Supervisor {
         lastExit = nil
         unprotectFromOutOfMemory()
         do throws(LaunchFailure) {
+            try openForwarder()
             let stdio = try openStdio()
             let launched = try launcher.create(stdio) { [unowned self] (namespace) throws(LaunchFailure) in
                 // Without an endpoint it is the container that raises its loopback device, at a time of its own.
                 if config.network?.endpoints.isEmpty == false { try connect(namespace) }
             }
             container = launched
+            tellMounted()
             try adopt(launched)
             if connections == nil, config.network != nil { try connect(networkNamespace(of: launched.pid)) }
         } catch {
@@ -167,6 +175,7 @@ package final class Supervisor {
             return
         }
         stage = .running
+        tell("start")
         forwardPorts()
         releaseStandardError()
         protectFromOutOfMemory()
@@ -216,6 +225,7 @@ package final class Supervisor {
     private func connect(_ namespace: SharedFD) throws(LaunchFailure) {
         guard let plan = config.network else { return }
         connections = try connect(try adapt(plan), namespace)
+        tell("connect", plan.endpoints)
     }
 
     func networkNamespace(of pid: Int32) throws(LaunchFailure) -> SharedFD {
@@ -237,6 +247,19 @@ package final class Supervisor {
         }
         try made.open(namespace)
         return made
+    }
+
+    /// With the first run, so that a receiver that is not there keeps the container from starting.
+    private func openForwarder() throws(LaunchFailure) {
+        guard config.log.isForwarded, !isForwarding else { return }
+        let sockets = userNetwork?.hostSockets
+        let forwarder = try LogForwarder(config, loop) { (kind, isIPv6) throws(SystemError) in
+            guard let sockets else { return SharedFD(try makeInternetSocket(kind, isIPv6: isIPv6)) }
+            guard let made = try sockets.make(kind, isIPv6: isIPv6).first else { throw SystemError(.io, "make socket") }
+            return made
+        }
+        log?.forward(to: forwarder)
+        isForwarding = true
     }
 
     /// Pipes for a run; our ends are watched from now on.
@@ -262,7 +285,9 @@ package final class Supervisor {
 
     func deadlineReached(_ deadline: EventLoop.Deadline) {
         switch deadline {
-        case .kill: killAll()
+        case .kill:
+            if stage == .running { tellSignal(9) }
+            killAll()
         case .restart: restart()
         case .drain:
             output.closeClients()

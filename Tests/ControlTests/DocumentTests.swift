@@ -40,17 +40,19 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "{", "[]", #"{"rootfs":{}}"#, #"{"stopSignal":1.5}"#, #"{"log":{"driver":"syslog"}}"#, #"{"terminal":1}"#,
+        "", "{", "[]", #"{"rootfs":{}}"#, #"{"stopSignal":1.5}"#, #"{"log":{"driver":"gelf"}}"#, #"{"terminal":1}"#,
         #"{"log":{"maximumSize":-1}}"#,
     ])
     func damagedConfigThrows(_ text: String) {
         #expect(throws: ControlError.self) { try SupervisionConfig.parse(Array(text.utf8)) }
     }
 
-    @Test func dockersLogDriversAreOneFile() {
-        for name in ["json-file", "local", "k8s-file", "cri"] { #expect(LogConfiguration.Driver(name) == .file) }
+    @Test func namesOfLogDrivers() {
+        for name in ["local", "k8s-file", "cri"] { #expect(LogConfiguration.Driver(name) == .file) }
         #expect(LogConfiguration.Driver("none") == LogConfiguration.Driver.none)
-        #expect(LogConfiguration.Driver("syslog") == nil)
+        #expect(LogConfiguration.Driver("json-file") == .json)
+        #expect(LogConfiguration.Driver("syslog") == .syslog)
+        #expect(LogConfiguration.Driver("gelf") == nil)
     }
 
     @Test func exitRecordIsReplacedWhole() throws {

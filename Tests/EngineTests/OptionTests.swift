@@ -1,3 +1,4 @@
+import Control
 import Testing
 
 @testable import Engine
@@ -73,10 +74,52 @@ struct OptionTests {
         let log = try LogRequest(driver: "json-file", options: ["max-size=10m", "max-file=3"])
         #expect(log.maximumSize == 10 << 20 && log.maximumFiles == 3)
         for (driver, options) in [
-            ("bogus", []), ("journald", []), ("none", ["max-size=1m"]), ("", ["max-file=0"]), ("", ["x=y"]),
+            ("bogus", []), ("gelf", []), ("none", ["max-size=1m"]), ("", ["max-file=0"]), ("", ["x=y"]),
         ] {
             #expect(throws: EngineError.self) { try LogRequest(driver: driver, options: options) }
         }
+    }
+
+    @Test(arguments: [
+        ("json-file", ["mode=x"], "logger: logging mode not supported: x"),
+        ("json-file", ["max-buffer-size=1m"], "logger: max-buffer-size option is only supported with 'mode=non-blocking'"),
+        ("json-file", ["mode=non-blocking", "max-buffer-size=x"], "error parsing option max-buffer-size: invalid size: 'x'"),
+        ("json-file", ["foo=x"], "unknown log opt 'foo' for json-file log driver"),
+        ("local", ["labels=a"], "unknown log opt 'labels' for local log driver"),
+        ("syslog", ["max-size=1m"], "unknown log opt 'max-size' for syslog log driver"),
+        ("syslog", ["syslog-address=foo"], "syslog-address should be in form proto://address, got foo"),
+        ("syslog", ["syslog-format=x"], "Invalid syslog format"), ("syslog", ["syslog-facility=x"], "invalid syslog facility"),
+    ])
+    func refusedLogOptions(_ driver: String, _ options: [String], _ text: String) {
+        #expect { try LogRequest(driver: driver, options: options) } throws: { "\($0)".contains(text) }
+    }
+
+    @Test func syslogAddresses() throws {
+        for (text, transport, address) in [
+            ("", .local, ""), ("udp://1.2.3.4", .udp, "1.2.3.4:514"), ("tcp://[::1]:99", .tcp, "[::1]:99"),
+            ("udp://localhost:5140", .udp, "127.0.0.1:5140"), ("unix:///a/b", .unix, "/a/b"), ("unixgram:///c", .unixgram, "/c"),
+        ] as [(String, SyslogOptions.Transport, String)] {
+            let read = try LogRequest.address(text)
+            #expect(read.transport == transport && read.address == address)
+        }
+        for text in ["udp://", "udp://host:1", "unix://relative", "tcp+tls://1.2.3.4:1", "ftp://1.2.3.4", "://x", "udp:1.2.3.4"] {
+            #expect(throws: EngineError.self) { try LogRequest.address(text) }
+        }
+        #expect(try LogRequest.facility("local7") == 23 && LogRequest.facility("4") == 4 && LogRequest.facility("") == 3)
+    }
+
+    @Test func logTags() throws {
+        var definition = ContainerDefinition(id: String(repeating: "a1", count: 32), name: "web")
+        definition.image = "busybox:1"
+        definition.imageID = "sha256:" + String(repeating: "b", count: 64)
+        definition.command = ["sh", "-c", "x"]
+        definition.labels = ["l": "v", "other": "w"]
+        definition.environment = ["E=1", "E=2", "F=3"]
+        definition.log = try LogRequest(
+            driver: "json-file", options: ["tag={{.Name}}/{{ .ID }}-{{.ImageID}} {{.Command}}", "labels=l,none", "env=E,G"])
+        #expect(definition.logAttributes == ["tag": "web/a1a1a1a1a1a1-bbbbbbbbbbbb sh -c x", "l": "v", "E": "2"])
+        for text in ["{{.Foo}}", "{{", "{{.Name}", "{{Name}}", "x{{}}"] { #expect(throws: EngineError.self) { try LogTag.parse(text) } }
+        #expect(LogTag.render("plain } text", definition) == "plain } text")
     }
 
     @Test func environmentFiles() throws {

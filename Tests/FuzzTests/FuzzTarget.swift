@@ -1,11 +1,11 @@
 import Archive
-import Control
 import JSON
 import Linux
 import Networks
 import OCI
 
 @testable import CommandLine
+@testable import Control
 @testable import Registry
 @testable import Store
 
@@ -164,6 +164,12 @@ enum FuzzTarget: String, CaseIterable {
         if let config = try? SupervisionConfig.parse(bytes) {
             try expect((try? SupervisionConfig.parse(config.encoded())) != nil, "supervise.json is not read as it is written")
         }
+        if let event = Event(line: bytes) {
+            try expect(Event(line: event.encoded()) == event, "an event is written as something else")
+        }
+        var line = bytes
+        let length = line.withUnsafeMutableBytes { LogRecord(line: UnsafeRawBufferPointer($0))?.text.count ?? 0 }
+        try expect(length <= bytes.count, "a log's line is longer than what it was read from")
         if let frame = try? ControlFrame.decode(bytes) {
             _ = try? ControlRequest(frame)
             _ = try? ControlEvent(frame)

@@ -245,50 +245,6 @@ struct AttachCommand {
     }
 }
 
-/// `berth exec`
-struct ExecCommand {
-    let session: Session
-    init(_ session: Session) { self.session = session }
-
-    func run() throws(CommandError) -> Int32 {
-        let arguments = session.arguments
-        guard let name = arguments.positionals.first, arguments.positionals.count > 1 else {
-            throw CommandError("a container and a command are needed")
-        }
-        var request = ExecRequest(arguments: Array(arguments.positionals.dropFirst()))
-        request.workingDirectory = arguments.string("workdir")
-        request.user = arguments.string("user")
-        request.detach = arguments.bool("detach")
-        // Nobody is there to hold the terminal of what runs in the background.
-        request.terminal = arguments.bool("tty") && !request.detach
-        request.interactive = arguments.bool("interactive")
-        request.privileged = arguments.bool("privileged")
-        if request.terminal, request.interactive, !request.detach, !Terminal.isTerminal(.standardInput) {
-            throw CommandError("the input device is not a TTY")
-        }
-        do throws(EngineError) {
-            for path in arguments.strings("env-file") {
-                let text = try? FD.cwd.readText(path, limit: 16 << 20)
-                guard let text else {
-                    throw EngineError(.invalid, "read environment file", path, cause: "cannot be read")
-                }
-                request.environment += try EnvironmentOption.parse(file: text, name: path, inherit: true)
-            }
-            for text in arguments.strings("env") {
-                if let entry = try EnvironmentOption.parse(text) { request.environment.append(entry) }
-            }
-            // Returns for a process in the background only.
-            try session.engine.exec(name, request)
-            return 0
-        } catch {
-            // 126 where the command could not be invoked, as for `run`, and the background's own codes; 1 for what was wrong
-            // before.
-            throw CommandError(
-                error.description, status: error.exitCode == 126 || error.code == .runtime ? error.exitCode : 1)
-        }
-    }
-}
-
 /// `berth internal …`, run by the program itself inside the user namespace.
 enum InternalCommand {
     static func run(_ arguments: [String]) -> Int32 {

@@ -134,7 +134,9 @@ enum Foreground {
         case .failed(let code, let text):
             session.engine.finishFailedStart(definition)
             throw CommandError(text, status: code)
-        case .detached: return 0
+        case .detached:
+            session.engine.announce("detach", definition)
+            return 0
         case .interrupted(let signal): return 128 + signal
         case .outputClosed: return 128 + SIGPIPE
         case .disconnected:

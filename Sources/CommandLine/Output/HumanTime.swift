@@ -1,4 +1,5 @@
 import Engine
+import Flags
 import Glibc
 import Linux
 
@@ -42,7 +43,9 @@ enum HumanTime {
     }
 
     /// `2026-01-02T03:04:05+01:00` in the local zone, `Z` for UTC, as Go writes RFC 3339.
-    static func rfc3339(_ nanoseconds: Int64) -> String {
+    ///
+    /// - Parameter fraction: with nine digits after the seconds.
+    static func rfc3339(_ nanoseconds: Int64, nanoseconds fraction: Bool = false) -> String {
         var time = time_t(nanoseconds / 1_000_000_000)
         var parts = tm()
         localtime_r(&time, &parts)
@@ -53,7 +56,12 @@ enum HumanTime {
         var year = "\(Int(parts.tm_year) + 1900)"
         while year.utf8.count < 4 { year = "0" + year }
         return "\(year)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))T"
-            + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))\(zone)"
+            + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))\(fraction ? digits(nanoseconds) : "")\(zone)"
+    }
+
+    private static func digits(_ nanoseconds: Int64) -> String {
+        let text = "\(max(0, nanoseconds) % 1_000_000_000)"
+        return "." + String(repeating: "0", count: 9 - text.utf8.count) + text
     }
 
     private static func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
@@ -63,6 +71,14 @@ enum HumanTime {
         if let span = DurationOption.parse(text) { return now - span }
         if let (whole, fraction) = decimalSeconds(text) { return whole &* 1_000_000_000 &+ fraction }
         return Timestamp.parse(text)
+    }
+
+    /// `--since`, `--until`: nil when it is not given.
+    static func bound(_ name: String, _ arguments: ParsedArguments, now: Int64) throws(CommandError) -> Int64? {
+        guard arguments.isSet(name) else { return nil }
+        let text = arguments.string(name)
+        if let time = point(text, now: now) { return time }
+        throw .invalid("invalid value for \"\(name)\": failed to parse value as time or duration: \"\(text)\"")
     }
 
     private static func decimalSeconds(_ text: String) -> (Int64, Int64)? {

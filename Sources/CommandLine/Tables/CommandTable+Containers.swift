@@ -81,9 +81,9 @@ extension CommandTable {
 
     var logs: Command {
         Command(
-            "logs", spellings: ["container logs", "logs"], operands: "CONTAINER",
-            summary: "Show what a container has written", arity: .exactly(1), completion: [.names(.containers)],
-            flags: ContainerFlags.logs, unsupported: { Flag.unsupported(switches: "color latest/l names") },
+            "logs", spellings: ["container logs", "logs"], operands: "CONTAINER [CONTAINER...]",
+            summary: "Show what containers have written", arity: .someUnless(flag: "latest"), completion: [.names(.containers)],
+            flags: ContainerFlags.logs, unsupported: { Flag.unsupported(switches: "color") },
             run: action(.logs))
     }
 
@@ -92,10 +92,10 @@ extension CommandTable {
             "exec", spellings: ["container exec", "exec"], operands: "CONTAINER COMMAND [ARG...]",
             summary: "Run a command in a running container",
             examples: [Example("A shell beside what runs already", "berth exec -it web sh")],
-            arity: .atLeast(2), interspersed: false, completion: [.names(.runningContainers), .file],
-            flags: ContainerFlags.exec,
+            arity: .oneFewerWith(flags: ["latest", "cidfile"], 2), interspersed: false,
+            completion: [.names(.runningContainers), .file], flags: ContainerFlags.exec,
             unsupported: {
-                Flag.unsupported(values: "cidfile detach-keys preserve-fd preserve-fds", switches: "latest/l no-session")
+                Flag.unsupported(values: "preserve-fd", switches: "no-session")
             }, run: action(.exec))
     }
 

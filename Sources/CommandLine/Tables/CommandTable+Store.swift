@@ -44,6 +44,16 @@ extension CommandTable {
             run: action(.systemPrune))
     }
 
+    var events: Command {
+        Command(
+            "events", spellings: ["system events", "events"], summary: "Show what happens to containers, images, networks and volumes",
+            examples: [
+                Example("What has ended in the last hour, and why", "berth events --since 1h --until 0s --filter event=die"),
+                Example("One JSON document a line, for scripts", "berth events --format json"),
+            ],
+            flags: ContainerFlags.events, run: action(.events))
+    }
+
     var systemUsage: Command {
         Command(
             "df", summary: "Show what takes room on disk", flags: ImageFlags.usage, run: action(.systemUsage))

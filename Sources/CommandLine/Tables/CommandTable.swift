@@ -40,8 +40,8 @@ struct CommandTable: Sendable {
             images("images").grouped(.common), pull.grouped(.common), push.grouped(.common), version.grouped(.common),
             info("info").grouped(.common),
             container, image, manifest, network, registry, system, volume,
-            attach, commit, copy, create, diff, export, history, `import`, inspect, kill, load, login, logout, logs, pause, port, rename,
-            restart, rm("rm"),
+            attach, commit, copy, create, diff, events, export, history, `import`, inspect, kill, load, login, logout, logs, pause, port,
+            rename, restart, rm("rm"),
             rmi("rmi"), save, search,
             start, stop, tag, top, unpause, untag, update, wait,
         ]
@@ -68,7 +68,7 @@ struct CommandTable: Sendable {
 
     private var system: Command {
         .group("system", summary: "Look at the engine and its host") {
-            [systemBoot, info("info"), installService, systemCheck, systemUsage, systemPrune, systemShutDown]
+            [systemBoot, events, info("info"), installService, systemCheck, systemUsage, systemPrune, systemShutDown]
         }
     }
 

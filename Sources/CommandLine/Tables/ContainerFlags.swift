@@ -51,10 +51,23 @@ enum ContainerFlags {
         ]
     }
 
+    @Sendable static func events() -> [Flag] {
+        [
+            .list("filter", "f", "Show those that match name=value", value: "filter", check: ValueRules.filter),
+            format(table: false, short: nil),
+            .bool("no-trunc", nil, "Show IDs in full", initially: true),
+            .string("since", nil, "Show what was since a time (2026-01-31T10:00:00Z) or for a span (10m), too"),
+            .bool("stream", nil, "Wait for more after the last event", initially: true),
+            .string("until", nil, "End at a time (2026-01-31T10:00:00Z) or as long ago as a span (10m)"),
+        ]
+    }
+
     @Sendable static func logs() -> [Flag] {
         [
             .bool("details", nil, "Show labels and variables chosen by log options too"),
             .bool("follow", "f", "Go on as more is written"),
+            .bool("latest", "l", "The newest container"),
+            .bool("names", nil, "Put the container's name before each line"),
             .string("since", nil, "Leave out what is older than a time (2026-01-31T10:00:00Z) or an age (10m)"),
             .string(
                 "tail", "n", "Show this many of the last lines, or all", default: "all", check: ValueRules.logTail),
@@ -65,12 +78,16 @@ enum ContainerFlags {
 
     @Sendable static func exec() -> [Flag] {
         [
+            .string("cidfile", nil, "Read the container's ID from a file, instead of naming it", completion: .file),
             .bool("detach", "d", "Leave the command in the background"),
+            detachKeys(),
             .list(
                 "env", "e", "Environment variable, as NAME=value, or NAME to pass on this shell's",
                 completion: .names(.environment), check: ValueRules.environment),
             .list("env-file", nil, "Read environment variables from a file, one a line", completion: .file),
             .bool("interactive", "i", "Keep standard input open"),
+            .bool("latest", "l", "The newest container, instead of naming one"),
+            .value("preserve-fds", nil, .int, "Pass this many descriptors after standard error to the command", default: "0"),
             .bool("privileged", nil, "Give the command every capability"),
             .bool("tty", "t", "Give the command a terminal"),
             .string("user", "u", "User who runs the command, as name or ID, with :group to set the group too"),

@@ -7,11 +7,11 @@ enum LaterCommands {
                 "container", "checkpoint cleanup clone exists mount restore runlabel stats unmount")
             + below("image", "build diff mount scp sign tree trust unmount")
             + below(
-                "system", "connection dial-stdio events hyperv-prep migrate renumber reset service")
+                "system", "connection dial-stdio hyperv-prep migrate renumber reset service")
             + below("volume", "mount reload unmount update")))
 
     private static let top = """
-        artifact auto-update build builder buildx checkpoint compose config context dial-stdio events
+        artifact auto-update build builder buildx checkpoint compose config context dial-stdio
         farm generate healthcheck init kube machine mount node plugin pod
         quadlet secret service stack stats swarm trust unmount unshare
         """

@@ -14,7 +14,7 @@ enum Verb: String, Sendable, CaseIterable {
         networkRemove
     case volumeCreate, volumeList, inspectVolume, volumeRemove, volumeExists, volumeExport, volumeImport
     case volumeSnapshot, volumeSnapshots, volumeClone, volumeRestore
-    case version, info, systemCheck, systemBoot, systemShutDown, installService
+    case version, info, systemCheck, systemBoot, systemShutDown, installService, events
     case registryServe
     case imageCopy, imageSync, imageDelete, imageListTags
     case manifestCreate, manifestAdd, manifestAnnotate, manifestInspect, manifestPush, manifestRm, manifestRemove, manifestExists

@@ -76,6 +76,8 @@ extension Engine {
             forget(definition)
             throw error
         }
+        announceNewVolumes(newVolumes, store)
+        announce("create", definition)
         try whenMade(definition, lock.descriptor)
         lock.release()
         return definition

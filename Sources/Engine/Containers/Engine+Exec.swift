@@ -16,6 +16,10 @@ public struct ExecRequest: Sendable {
     public var interactive = false
     public var detach = false
     public var privileged = false
+    /// Docker's notation; empty is the container's, or else `ctrl-p,ctrl-q`.
+    public var detachKeys = ""
+    /// Descriptors from 3 on that the command gets.
+    public var preservedDescriptors: Int64 = 0
 
     public init(arguments: [String]) { self.arguments = arguments }
 }
@@ -26,8 +30,12 @@ extension Engine {
     /// Returns only for a process in the background, once its program runs: that one is its supervisor's.
     public func exec(_ text: String, _ request: ExecRequest) throws(EngineError) {
         let view = try container(text)
+        let id = ContainerNames.identifier()
         // Docker's exit statuses, and no streams for what stays in the background.
-        setenv("BERTH_EXEC", "1", 1)
+        setenv("BERTH_EXEC", id, 1)
+        if request.terminal, request.interactive, !request.detach {
+            setenv("BERTH_DETACH_KEYS", request.detachKeys.isEmpty ? view.definition.detachKeys : request.detachKeys, 1)
+        }
         switch view.observation.status {
         case .paused:
             throw EngineError(
@@ -35,12 +43,14 @@ extension Engine {
         case .running, .stopping: break
         default: throw EngineError(.conflict, sentence: "container \(view.id) is not running", exitCode: 1)
         }
-        if request.detach, view.definition.runtime.isEmpty, try execBySupervisor(view, request) { return }
+        announceExec(view, request, id)
+        if request.detach, view.definition.runtime.isEmpty, try execBySupervisor(view, request, id) { return }
         var arguments = ["exec"]
         if request.detach { arguments.append("--detach") }
         // Another user has other groups, which runc's flags can only add to: then the whole process is given.
         let document = request.user.isEmpty ? nil : try processFile(view, request)
         if let document {
+            if request.preservedDescriptors > 0 { arguments += ["--preserve-fds", "\(request.preservedDescriptors)"] }
             arguments += ["--process", document.fd.procPath, view.id]
         } else {
             arguments += flags(request) + [view.id] + request.arguments
@@ -66,11 +76,11 @@ extension Engine {
 
     /// - Returns: false when there is no supervisor that could (it was killed, it is older than this command, or the
     ///   container's runtime is another).
-    private func execBySupervisor(_ view: ContainerView, _ request: ExecRequest) throws(EngineError) -> Bool {
+    private func execBySupervisor(_ view: ContainerView, _ request: ExecRequest, _ id: String) throws(EngineError) -> Bool {
         guard !view.observation.supervisorLost, let connection = try connect(view.id) else { return false }
-        let document = try processFile(view, request)
+        let document = try processFile(view, request, holdsTerminal: true)
         do throws(ControlError) {
-            try connection.exec(document.fd)
+            try connection.exec(document.fd, id: id, terminal: request.terminal)
             return true
         } catch {
             if error.code == .protocol || error.code == .disconnected { return false }
@@ -79,8 +89,16 @@ extension Engine {
         }
     }
 
+    private func announceExec(_ view: ContainerView, _ request: ExecRequest, _ id: String) {
+        // Docker's text: a blank after the program, whatever follows.
+        let command = (request.arguments.first ?? "") + " " + request.arguments.dropFirst().joined(separator: " ")
+        announce("exec_create: " + command, view.definition, ["execID": id])
+        announce("exec_start: " + command, view.definition, ["execID": id])
+    }
+
     private func flags(_ request: ExecRequest) -> [String] {
         var result: [String] = []
+        if request.preservedDescriptors > 0 { result += ["--preserve-fds", "\(request.preservedDescriptors)"] }
         if request.terminal, !request.detach { result.append("--tty") }
         for entry in environment(request) { result += ["--env", entry] }
         if !request.workingDirectory.isEmpty { result += ["--cwd", request.workingDirectory] }
@@ -98,7 +116,11 @@ extension Engine {
     }
 
     /// The process of config.json with what the command changes, in a memory file that `berth-runtime exec --process` reads.
-    private func processFile(_ view: ContainerView, _ request: ExecRequest) throws(EngineError) -> SharedFD {
+    ///
+    /// - Parameter holdsTerminal: somebody reads the terminal of a process in the background.
+    private func processFile(
+        _ view: ContainerView, _ request: ExecRequest, holdsTerminal: Bool = false
+    ) throws(EngineError) -> SharedFD {
         let spec = try during("read specification of container", view.id) { () throws(SystemError) in
             try FD.cwd.readFile(roots.container(view.id) + "/" + ContainerFiles.specification)
         }
@@ -109,8 +131,8 @@ extension Engine {
             throw EngineError(.system, "read specification of container", view.id, cause: error.description)
         }
         process.args = request.arguments
-        // Nobody would read the terminal of a process in the background, and one that is full stops its writer.
-        process.terminal = request.terminal && !request.detach
+        // A terminal that nobody reads stops its writer when it is full.
+        process.terminal = request.terminal && (!request.detach || holdsTerminal)
         process.consoleSize = nil
         process.env = EnvironmentOption.merge(process.env, environment(request))
         if !request.workingDirectory.isEmpty { process.cwd = request.workingDirectory }

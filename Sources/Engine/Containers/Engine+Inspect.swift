@@ -46,7 +46,7 @@ struct ContainerInspection {
             w.field("ResolvConfPath", directory + "/resolv.conf")
             w.field("HostnamePath", directory + "/hostname")
             w.field("HostsPath", directory + "/hosts")
-            w.field("LogPath", definition.log.driver == "none" ? "" : directory + "/" + ContainerFiles.log)
+            w.field("LogPath", !definition.logConfiguration.hasFile ? "" : directory + "/" + ContainerFiles.log)
             w.field("Name", "/" + definition.name)
             w.field("RestartCount", view.observation.restartCount)
             w.field("Driver", "overlay2")
@@ -54,7 +54,8 @@ struct ContainerInspection {
             w.field("MountLabel", "")
             w.field("ProcessLabel", "")
             w.field("AppArmorProfile", definition.security.appArmor)
-            w.nullField("ExecIDs")
+            let execs = view.isAlive ? ExecRegistration.living(run: roots.run, container: definition.id) : []
+            if execs.isEmpty { w.nullField("ExecIDs") } else { w.field("ExecIDs", execs) }
             w.key("HostConfig")
             writeHostConfig(to: &w)
             writeGraphDriver(to: &w)

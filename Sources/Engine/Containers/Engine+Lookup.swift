@@ -111,7 +111,17 @@ extension Engine {
     func forget(_ definition: ContainerDefinition) {
         guard let store = try? self.store() else { return }
         removeHalfMadeCgroup(of: definition.id)
-        _ = try? store.removeContainer(id: definition.id, anonymousVolumes: true, durability: .volatile)
+        let directory = roots.container(definition.id)
+        // With the mark of a removal and without its end: the remover was killed, perhaps before it told.
+        let isCutShort = FD.cwd.exists(directory + "/" + ContainerFiles.removed)
+        guard (try? store.removeContainer(id: definition.id, anonymousVolumes: true, durability: .volatile)) != nil else {
+            finishRemoval(of: definition.id)
+            return
+        }
+        announceLostVolumes(of: definition, store)
+        if isCutShort, !eventLog.has("destroy", container: definition.id, since: definition.createdAt) {
+            announce("destroy", definition)
+        }
         finishRemoval(of: definition.id)
     }
 }

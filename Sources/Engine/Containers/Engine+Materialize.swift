@@ -65,13 +65,15 @@ extension Engine {
                     idMapped: definition.userNamespaceSlot != nil))
         }
         var config = SupervisionConfig(id: definition.id, name: definition.name, bundle: path, rootfs: rootfs)
+        config.image = definition.image
+        config.labels = definition.labels
+        config.volumes = definition.mounts.filter { $0.kind == .volume }.map {
+            MountedVolume(name: $0.source, destination: $0.target, readOnly: $0.readOnly)
+        }
         config.terminal = definition.terminal
         config.openStdin = definition.openStdin
         config.stdinOnce = definition.stdinOnce
-        config.log = LogConfiguration(
-            driver: definition.log.driver == "none" ? .none : .file,
-            maximumSize: UInt64(max(0, definition.log.maximumSize)),
-            maximumFiles: UInt32(clamping: definition.log.maximumFiles))
+        config.log = definition.logConfiguration
         config.restart = restartPolicy(definition.restart)
         config.stopSignal = definition.stopSignal
         config.stopTimeoutSeconds = definition.stopTimeout

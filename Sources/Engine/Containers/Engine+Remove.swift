@@ -85,10 +85,10 @@ extension Engine {
             } catch {
                 // Its own supervisor or another removal has taken the directory away since it was opened.
                 guard error.code == .notFound else { throw error }
-                try removeRow(store, view, volumes)
+                try removeRow(store, view, volumes, isTold: view.definition.autoRemove)
             }
         } else {
-            try removeRow(store, view, volumes)
+            try removeRow(store, view, volumes, isTold: view.definition.autoRemove)
         }
         finishRemoval(of: view.id)
         return true
@@ -120,6 +120,7 @@ extension Engine {
     private func removeLocked(
         _ lock: borrowing SupervisorLock, _ directory: FD, _ store: Store, _ view: ContainerView, _ volumes: Bool
     ) throws(EngineError) {
+        announceUnseenEnd(view)
         try? directory.writeFile(ContainerFiles.removed, [])
         forgetConnections(view, directory)
         try removeRow(store, view, volumes)
@@ -140,9 +141,13 @@ extension Engine {
         }
     }
 
-    private func removeRow(_ store: Store, _ view: ContainerView, _ volumes: Bool) throws(EngineError) {
+    /// - Parameter isTold: its supervisor has removed it (`--rm`) and has said so.
+    private func removeRow(_ store: Store, _ view: ContainerView, _ volumes: Bool, isTold: Bool = false) throws(EngineError) {
         do throws(StoreError) {
             try store.removeContainer(id: view.id, anonymousVolumes: volumes || view.definition.autoRemove)
+            // Who has removed the row says so.
+            announceLostVolumes(of: view.definition, store)
+            if !isTold { announce("destroy", view.definition) }
         } catch {
             // Two removals at once: the other one won, and the container is gone as asked.
             if error.code != .notFound { throw EngineError(error) }
@@ -222,6 +227,7 @@ extension Engine {
             )
         }
         renameSupervision(definition)
+        announce("rename", definition, ["oldName": "/" + old])
     }
 
     /// supervise.json has the name too; a supervisor that runs reads it again.

@@ -96,6 +96,7 @@ extension Engine {
             discardDirectory(view.id)
             throw error
         }
+        announceUnseenEnd(view)
         removeLeftRuntimeState(of: view.id)
         // Again from the definition: other containers' processes, the host's limits and the image's users may have changed.
         let layers = try stored { () throws(StoreError) in try store.layerDirectories(container: definition.id) }
@@ -163,6 +164,7 @@ extension Engine {
     public func restart(_ text: String, signal: Int32? = nil, timeout: Int64? = nil) throws(EngineError) {
         let view = try container(text)
         let ended = try stop(view, signal: signal, timeout: timeout)
+        if ended { announce("stop", view.definition) }
         if ended, view.definition.autoRemove {
             throw EngineError(
                 .conflict, sentence: "container \(view.id) was removed when it ended (--rm), so it cannot start again")
@@ -174,6 +176,7 @@ extension Engine {
             usleep(5000)
         }
         try start(view.id)
+        announce("restart", view.definition)
     }
 
     /// Called when a container could not be started: with `--rm` nothing of it stays.
@@ -186,6 +189,7 @@ extension Engine {
         guard definition.autoRemove, let store = try? self.store() else { return }
         _ = try? store.removeContainer(
             id: definition.id, anonymousVolumes: true, keepDirectory: true, durability: .volatile)
+        announceLostVolumes(of: definition, store)
         if host.isRootless { emptyForeignTrash() }
     }
 }

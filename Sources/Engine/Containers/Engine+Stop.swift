@@ -46,10 +46,11 @@ extension Engine {
     /// Waits for the end that ``beginStop(_:signal:timeout:)`` asked for.
     public func finishStop(_ ticket: StopTicket) throws(EngineError) {
         guard let connection = ticket.connection else {
-            try stop(ticket.view, signal: ticket.signal, timeout: ticket.timeout)
+            try stop(ticket.view.id, signal: ticket.signal, timeout: ticket.timeout)
             return
         }
         _ = try controlled { () throws(ControlError) in try connection.waitForExit(final: true) }
+        announce("stop", ticket.view.definition)
         if ticket.view.definition.autoRemove { waitForRemoval(connection, ticket.view.definition) }
     }
 
@@ -62,7 +63,9 @@ extension Engine {
     @discardableResult
     public func stop(_ text: String, signal: Int32? = nil, timeout: Int64? = nil) throws(EngineError) -> Bool {
         let view = try container(text)
-        return try stop(view, signal: signal, timeout: timeout)
+        guard try stop(view, signal: signal, timeout: timeout) else { return false }
+        announce("stop", view.definition)
+        return true
     }
 
     @discardableResult
@@ -206,6 +209,7 @@ extension Engine {
             if let process = try? openProcess(seen.pid), try observe(id).supervisorLost {
                 try awaitEnd(of: process.fd, milliseconds: -1)
             }
+            if let view = try? container(id), !view.isAlive { announceEndWithoutSupervisor(view) }
             return nil
         }
         if let connection = try connect(id),
@@ -261,10 +265,12 @@ extension Engine {
         if let process = try? openProcess(pid), try observe(view.id).supervisorLost {
             // The pid still was the container's after the pidfd was taken, so the pidfd is the container's.
             try? process.fd.sendSignal(signal)
+            announce("kill", view.definition, ["signal": "\(signal)"])
             try awaitEnd(of: process.fd, milliseconds: timeout < 0 ? -1 : timeout * 1000)
             try? process.fd.sendSignal(SIGKILL)
             try awaitEnd(of: process.fd, milliseconds: 10_000)
         }
+        announceEndWithoutSupervisor(view)
         deleteExternally(view.definition)
         deleteRuntimeState(view.id)
     }
@@ -274,6 +280,7 @@ extension Engine {
             let process = try openProcess(view.observation.pid)
             try process.fd.sendSignal(signal)
         }
+        announce("kill", view.definition, ["signal": "\(signal)"])
     }
 
     func awaitEnd(of process: FD, milliseconds: Int64) throws(EngineError) {

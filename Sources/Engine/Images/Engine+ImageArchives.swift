@@ -34,6 +34,8 @@ extension Engine {
         }
         let id = try stored { () throws(StoreError) in try store.importRootFileSystem(from: file.fd, request).id }
         try collectImages(keeping: [id])
+        if let reference { announce("tag", image: id, name: reference.familiar, labelsOf: id) }
+        announce("import", image: id, name: id)
         return id
     }
 
@@ -69,6 +71,7 @@ extension Engine {
             }
             try store.save(images, to: .standardOutput, format: format)
         }
+        for image in images { announce("save", image: image.id, name: image.id, labelsOf: image.id) }
     }
 
     private func check(_ record: ImageRecord, _ name: String, _ wanted: Platform) throws(EngineError) {

@@ -17,6 +17,10 @@ extension Engine {
         }
         let store = try self.store()
         try named(source) { () throws(StoreError) in try store.tag(source, as: reference) }
+        let target = reference.withDefaultTag
+        if let id = try? store.image(matching: target.description).id {
+            announce("tag", image: id, name: target.familiar, labelsOf: id)
+        }
     }
 
     /// Takes a name from an image or removes it: Docker's rules of `rmi`.
@@ -33,9 +37,12 @@ extension Engine {
         // Before the database is locked: whoever waits for the lock waits for no container.
         var alive: Set<String> = []
         for view in try containers() where view.observation.status.usesImage { alive.insert(view.definition.id) }
-        return try named(name) { () throws(StoreError) in
-            try store.removeImage(name, force: force) { alive.contains($0) }.lines
+        let id = (try? store.image(matching: name).id) ?? name
+        let removed = try named(name) { () throws(StoreError) in
+            try store.removeImage(name, force: force) { alive.contains($0) }
         }
+        announce(removed, id: id)
+        return removed.lines
     }
 
     /// Removes an image with all its names unless a container uses it: each image of `rmi --all`.
@@ -45,6 +52,7 @@ extension Engine {
         let store = try self.store()
         if let removed = try stored({ () throws(StoreError) in try store.pruneImage(id: id, onlyUntagged: false) }) {
             _ = store.reclaimTrash()
+            announce(removed, id: id)
             return removed.lines
         }
         return try removeImage(id, force: false)
@@ -61,8 +69,10 @@ extension Engine {
             do throws(OCIError) { references.append(try Reference.parse(text)) } catch { throw .invalid(error.description) }
         }
         let store = try self.store()
+        let id = (try? store.image(matching: name).id) ?? name
         do throws(StoreError) {
             try store.untag(name, references)
+            announce("untag", image: id, name: id)
         } catch {
             if error.code == .notFound, error.operation == "untag image" {
                 throw EngineError(.notFound, sentence: "\(error.object): tag not known for image \(name)")

@@ -114,6 +114,7 @@ extension Engine {
             return try store.load(from: .standardInput, options: options)
         }
         try collectImages(keeping: Set(loaded.map(\.id)))
+        for image in loaded { announce("load", image: image.id, name: image.id, labelsOf: image.id) }
         return loaded
     }
 

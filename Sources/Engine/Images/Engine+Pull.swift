@@ -60,6 +60,7 @@ extension Engine {
                 let pulled = try pull(reference, platform, client, options, observer)
                 try options.lock?.commit()
                 if pulled.isNew { try collectImages(keeping: [pulled.id]) }
+                announce(pulled)
                 return pulled
             } catch {
                 // A short name stands for the first registry of the list that has it.
@@ -88,6 +89,7 @@ extension Engine {
         }
         try options.lock?.commit()
         try collectImages(keeping: Set(result.map(\.id)))
+        for image in result { announce(image) }
         return result
     }
 
@@ -131,6 +133,10 @@ extension Engine {
                     parallel: options.access.parallel, observer: observer, cancellation: options.access.cancellation))
         }
         return PulledImage(reference: reference, id: loaded.id, digest: head.digest, isNew: true)
+    }
+
+    private func announce(_ pulled: PulledImage) {
+        announce("pull", image: pulled.reference.familiar, name: pulled.reference.familiarName, labelsOf: pulled.id)
     }
 
     private func notThere(_ reference: Reference) -> EngineError {

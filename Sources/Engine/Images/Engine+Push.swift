@@ -75,6 +75,7 @@ extension Engine {
         try stored { () throws(StoreError) in
             try store.recordDigest(reference: name.reference, image: id, mediaType: name.mediaType, size: name.size)
         }
+        announce("push", image: reference.familiar, name: reference.familiarName, labelsOf: id)
         return PushedImage(reference: reference, digest: document.digest, size: document.size)
     }
 

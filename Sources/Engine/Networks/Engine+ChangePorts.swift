@@ -11,6 +11,7 @@ extension Engine {
     public func changePorts(_ container: String, adding added: [PortBinding], removing removed: [String]) throws(EngineError) {
         try changingConnections(of: container) { (view) throws(EngineError) in
             try changePorts(view, adding: added, removing: removed)
+            announce("update", view.definition)
         }
     }
 

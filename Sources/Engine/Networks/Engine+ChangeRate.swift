@@ -4,7 +4,10 @@ import Store
 extension Engine {
     /// Changes how fast a container's networks are, also while it runs; its connections stay.
     public func changeRate(_ container: String, _ change: NetworkRateOption) throws(EngineError) {
-        try changingConnections(of: container) { (view) throws(EngineError) in try changeRate(view, change) }
+        try changingConnections(of: container) { (view) throws(EngineError) in
+            try changeRate(view, change)
+            announce("update", view.definition)
+        }
     }
 
     private func changeRate(_ view: ContainerView, _ change: NetworkRateOption) throws(EngineError) {

@@ -14,6 +14,7 @@ extension Engine {
         // The first network of all, so that it has the addresses people know.
         _ = try defaultBridge()
         try insert(&definition, try Configuration.load().pools)
+        announce("create", definition)
         return definition
     }
 
@@ -238,6 +239,7 @@ extension Engine {
             if !filter.admits(definition.labels) { continue }
             if try remove(definition, onlyUnused: true) { report.lines.append(definition.name) }
         }
+        announcePrune("network", reclaimed: 0)
         return report
     }
 
@@ -263,6 +265,7 @@ extension Engine {
         if let directory = try? FD.cwd.open(roots.run + "/networks", [.readOnly, .directory, .noFollow]) {
             try? removeTree(directory.fd, definition.id)
         }
+        announce("destroy", definition)
         return true
     }
 

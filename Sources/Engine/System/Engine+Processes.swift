@@ -31,6 +31,7 @@ extension Engine {
         }
         var result: [ContainerProcess] = []
         for pid in members(of: view) { if let process = ContainerProcess(pid: pid) { result.append(process) } }
+        announce("top", view.definition)
         return result.sorted { $0.pid < $1.pid }
     }
 

@@ -51,9 +51,11 @@ extension Engine {
             }
             guard let removed = try stored({ () throws(StoreError) in try store.pruneImage(id: record.id, onlyUntagged: !all) })
             else { continue }
+            announce(removed, id: record.id)
             report.lines += removed.untagged.map { "untagged: " + $0 } + removed.deleted.map { "deleted: " + $0 }
         }
         report.reclaimed = store.reclaimTrash()
+        announcePrune("image", reclaimed: report.reclaimed)
         return report
     }
 
@@ -76,6 +78,7 @@ extension Engine {
             report.lines.append(view.id)
             report.reclaimed += size
         }
+        announcePrune("container", reclaimed: report.reclaimed)
         return report
     }
 
@@ -102,9 +105,11 @@ extension Engine {
                 if error.code == .inUse || error.code == .notFound { continue }
                 throw EngineError(error)
             }
+            announce("destroy", volume: volume.name, driver: volume.driver)
             report.lines.append(volume.name)
             report.reclaimed += size
         }
+        announcePrune("volume", reclaimed: report.reclaimed)
         return report
     }
 

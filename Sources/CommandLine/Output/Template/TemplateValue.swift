@@ -20,7 +20,8 @@ struct TemplateValue {
 
     /// Fields that are maps in Docker's types; all other objects are structures.
     private static let maps: Set<String> = [
-        "AuxiliaryAddresses", "Labels", "Annotations", "Sysctls", "Tmpfs", "Config", "Data", "Options", "StorageOpt", "DriverOpts",
+        "Attributes", "AuxiliaryAddresses", "Labels", "Annotations", "Sysctls", "Tmpfs", "Config", "Data", "Options", "StorageOpt",
+        "DriverOpts",
     ]
     private static let mapsOfObjects: Set<String> = [
         "Containers", "Networks", "Ports", "PortBindings", "Volumes", "ExposedPorts", "Runtimes",
