@@ -52,6 +52,9 @@ extension Engine {
             [Engine.helperVariable + "=1", "BERTH_ROOT=" + roots.store, "BERTH_RUN_ROOT=" + roots.run] + facts
         let argv = CStringArray(arguments)
         let envp = CStringArray(environment)
+        let text = "Error: cannot go on in the user namespace\n"
+        let complaint = CStringArray([text])
+        let length = text.utf8.count
         return try during("enter user namespace") { () throws(SystemError) in
             let gate = try makePipe().take()
             let reader = OwnedFD(owning: gate.first)
@@ -63,10 +66,14 @@ extension Engine {
                 // Only system calls from here to execve.
                 var byte: UInt8 = 0
                 _ = cl_prctl(1 /* PR_SET_PDEATHSIG */, UInt(SIGKILL), 0, 0, 0)
-                if cl_read(reader.raw, &byte, 1) != 1 { _exit(125) }
-                _ = cl_setresgid(0, 0, 0)
-                _ = cl_setresuid(0, 0, 0)
-                _ = cl_execveat(AT_FDCWD, "/proc/self/exe", argv.pointer, envp.pointer, 0)
+                // 0: the one outside has given up, and tells why.
+                let count = cl_read(reader.raw, &byte, 1)
+                if count == 1 {
+                    _ = cl_setresgid(0, 0, 0)
+                    _ = cl_setresuid(0, 0, 0)
+                    _ = cl_execveat(AT_FDCWD, "/proc/self/exe", argv.pointer, envp.pointer, 0)
+                }
+                if count != 0 { _ = cl_write(2, complaint.pointer[0], length) }
                 _exit(125)
             }
             let process = OwnedFD(owning: pidfd)
