@@ -75,6 +75,10 @@ class Engine:
     def residents(self):
         return processes(*self.resident)
 
+    def servers(self):
+        """Pids of what runs once for all containers."""
+        return []
+
     def version(self):
         return output(self.call("--version")).splitlines()[0]
 
@@ -158,6 +162,9 @@ class Docker(Engine):
             text = (self.base / "dockerd.log").read_text().strip().splitlines()
             self.close()
             raise NotMeasured(f"dockerd does not start: {text[-1][:200] if text else 'no message'}")
+
+    def servers(self):
+        return [self.server.pid, *processes("containerd", self.resident[1])]
 
     def answers(self):
         return subprocess.run(self.call("version"), stdin=DEVNULL, capture_output=True, check=False).returncode == 0

@@ -62,6 +62,7 @@ public enum BerthProgram {
         case .exec: return try ExecCommand(session).run()
         case .attach: return try AttachCommand(session).run()
         case .wait: return try WaitCommand(session).run()
+        case .healthcheckRun: return try HealthcheckCommand(session).run()
         case .top: return try TopCommand(session).run()
         case .pause: return try PauseCommand(session).pause()
         case .unpause: return try PauseCommand(session).unpause()

@@ -5,6 +5,8 @@ public enum ContainerFiles {
     public static let lock = "lock"
     public static let exitRecord = "exit.json"
     public static let log = "container.log"
+    /// How the last run was found to be; while the container runs that of the directory of the run counts.
+    public static let health = "health.json"
     /// Written before anything of the directory is removed: who finds it finishes the removal.
     public static let removed = "removed"
     public static let socket = "control.sock"
@@ -17,6 +19,8 @@ public enum ContainerFiles {
     public static func directory(store: String, id: String) -> String { "\(store)/containers/\(id)" }
     /// `RUN/containers/ID`.
     public static func runDirectory(run: String, id: String) -> String { "\(run)/containers/\(id)" }
+    /// `RUN/containers/ID/health.json`.
+    public static func health(run: String, id: String) -> String { "\(run)/containers/\(id)/\(health)" }
     /// `RUN/containers/ID/control.sock`.
     public static func socket(run: String, id: String) -> String { "\(run)/containers/\(id)/\(socket)" }
     /// The state root of an external runtime for this container alone: `RUN/containers/ID/oci`.

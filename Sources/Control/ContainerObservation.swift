@@ -59,6 +59,8 @@ public struct ContainerObservation: Sendable, Hashable {
     public var shutDown: Bool
     /// The boot of the latest run, for status `.exited`; empty when nobody knows.
     public var bootID: String
+    /// Of a container that runs and has a supervisor; otherwise `.none`.
+    public var health = HealthStatus.none
 
     public init(
         _ status: Status, pid: Int32 = 0, supervisor: Int32 = 0, startedAt: Int64 = 0, finishedAt: Int64 = 0,

@@ -51,6 +51,7 @@ public struct ContainerObserver: ~Copyable {
             .starting, pid: record.pid, supervisor: record.supervisor, startedAt: record.startedAt,
             finishedAt: record.finishedAt, exitCode: Int(record.exitCode), restartCount: record.restartCount)
         result.processStart = record.processStartTime
+        result.health = record.health
         switch record.phase {
         case .running: result.status = isFrozen(record.freezeFile) ? .paused : .running
         case .stopping: result.status = .stopping
@@ -127,7 +128,7 @@ public struct ContainerObserver: ~Copyable {
 }
 
 /// Whether the kernel's file says that a cgroup is frozen: `frozen 1` in v2's cgroup.events, `FROZEN` in v1's freezer.state.
-private func isFrozen(_ path: String) -> Bool {
+package func isFrozen(_ path: String) -> Bool {
     guard !path.isEmpty, let bytes = try? readSmallFile(.cwd, path) else { return false }
     let text = String(decoding: bytes, as: UTF8.self)
     if text.hasPrefix("FROZEN") { return true }

@@ -15,6 +15,11 @@ public enum ControlEvent: Sendable, Hashable {
     case exited(ExitRecord, restarting: Bool)
     /// The answer to `.query`.
     case phase(PhaseRecord)
+    /// The answer to `.watchHealth`, and sent again whenever it changes.
+    case health(HealthStatus)
+    /// The answer to `.probe`: what the probe's program ended with (``HealthResult/noExitCode`` where it did not end by itself), and how the
+    /// container is now.
+    case probed(exitCode: Int32, HealthStatus)
 
     var kind: UInt16 {
         switch self {
@@ -25,6 +30,8 @@ public enum ControlEvent: Sendable, Hashable {
         case .failed: 68
         case .exited: 69
         case .phase: 70
+        case .health: 71
+        case .probed: 72
         }
     }
 
@@ -46,6 +53,10 @@ public enum ControlEvent: Sendable, Hashable {
             writer.boolean(restarting)
             record.write(to: &writer)
         case .phase(let record): record.write(to: &writer)
+        case .health(let status): writer.integer(status.rawValue)
+        case .probed(let exitCode, let status):
+            writer.integer(exitCode)
+            writer.integer(status.rawValue)
         }
         return ControlFrame(kind: kind, sequence: sequence, payload: writer.bytes)
     }
@@ -63,6 +74,8 @@ public enum ControlEvent: Sendable, Hashable {
             let restarting = try reader.boolean()
             self = .exited(try ExitRecord(wire: &reader), restarting: restarting)
         case 70: self = .phase(try PhaseRecord(wire: &reader))
+        case 71: self = .health(HealthStatus(rawValue: try reader.integer()) ?? .none)
+        case 72: self = .probed(exitCode: try reader.integer(), HealthStatus(rawValue: try reader.integer()) ?? .none)
         default: throw ControlError(.protocol, "read message", cause: "unknown event \(frame.kind)")
         }
     }

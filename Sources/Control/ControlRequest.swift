@@ -38,6 +38,10 @@ public enum ControlRequest: Sendable, Hashable {
     case exec(id: String, terminal: Bool)
     /// Freeze the cgroup until `resume` of this connection, or its end: whoever asked may be killed.
     case freeze
+    /// Answered by `.health`, and again by each change of it.
+    case watchHealth
+    /// Look now whether the container works. Answered by `.probed` when the probe has ended.
+    case probe
 
     /// A `timeout` of `.stop` that means the configuration's.
     public static let configuredTimeout = Int64.min
@@ -60,13 +64,15 @@ public enum ControlRequest: Sendable, Hashable {
         case .exec: 14
         case .shutDown: 15
         case .freeze: 16
+        case .watchHealth: 17
+        case .probe: 18
         }
     }
 
     public func frame(sequence: UInt32) -> ControlFrame {
         var writer = WireWriter()
         switch self {
-        case .create, .start, .pause, .resume, .query, .reload, .yield, .reopenLog, .freeze: break
+        case .create, .start, .pause, .resume, .query, .reload, .yield, .reopenLog, .freeze, .watchHealth, .probe: break
         case .exec(let id, let terminal):
             writer.string(id)
             writer.boolean(terminal)
@@ -111,6 +117,8 @@ public enum ControlRequest: Sendable, Hashable {
             self = reader.remaining == 0 ? .exec(id: "", terminal: false) : .exec(id: try reader.string(), terminal: try reader.boolean())
         case 15: self = .shutDown(timeout: try reader.integer())
         case 16: self = .freeze
+        case 17: self = .watchHealth
+        case 18: self = .probe
         default: throw ControlError(.protocol, "read message", cause: "unknown request \(frame.kind)")
         }
     }

@@ -39,6 +39,8 @@ public struct PhaseRecord: Sendable, Hashable {
     public var bootID: String
     /// The kernel's file that says whether the cgroup is frozen (`cgroup.events` or `freezer.state`); empty when unknown.
     public var freezeFile: String
+    /// Of a running container.
+    public var health = HealthStatus.none
 
     public init(
         phase: Phase = .preparing, supervisor: Int32 = 0, pid: Int32 = 0, processStartTime: UInt64 = 0,
@@ -68,6 +70,7 @@ public struct PhaseRecord: Sendable, Hashable {
         writer.integer(restartCount)
         writer.string(bootID)
         writer.string(freezeFile)
+        if health != .none { writer.integer(health.rawValue) }
     }
 
     init(wire reader: inout WireReader) throws(ControlError) {
@@ -82,6 +85,8 @@ public struct PhaseRecord: Sendable, Hashable {
         restartCount = try reader.integer()
         bootID = try reader.string()
         freezeFile = try reader.string()
+        // Without a probe it is left out.
+        if reader.remaining > 0 { health = HealthStatus(rawValue: try reader.integer()) ?? .none }
     }
 }
 

@@ -47,6 +47,8 @@ public struct SupervisionConfig: Sendable, Hashable {
     public var detachKeys = ""
     /// Nil: nothing is to be done for the container's network namespace.
     public var network: NetworkPlan?
+    /// Nil: nobody looks whether it works.
+    public var health: HealthPlan?
 
     public init(id: String, name: String, bundle: String, rootfs: RootfsPlan) {
         self.id = id
@@ -89,6 +91,10 @@ public struct SupervisionConfig: Sendable, Hashable {
                 if let network {
                     w.key("network")
                     network.write(to: &w)
+                }
+                if let health {
+                    w.key("health")
+                    health.write(to: &w)
                 }
             }
         }
@@ -162,6 +168,9 @@ extension SupervisionConfig {
             case "joined": joined = try parser.strings().compactMap { JoinedProcess(text: $0) }
             case "detachKeys": detachKeys = try parser.string()
             case "network": network = try NetworkPlan(json: &parser)
+            case "health":
+                let plan = try HealthPlan(json: &parser)
+                health = plan.command.isEmpty ? nil : plan
             default: try parser.skip()
             }
         }

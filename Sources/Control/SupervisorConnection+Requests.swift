@@ -90,6 +90,27 @@ extension SupervisorConnection {
         try request(.exec(id: id, terminal: terminal), descriptors: [process])
     }
 
+    /// Has it looked now whether the container works, and waits for what that finds.
+    ///
+    /// - Throws: `.refused` where the container has no probe or does not run; `.disconnected` when it ended meanwhile; `.protocol` from a
+    ///   supervisor that cannot do this.
+    public func probe() throws(ControlError) -> (exitCode: Int32, status: HealthStatus) {
+        try post(.probe)
+        while let event = try receive() {
+            switch event {
+            case .probed(let exitCode, let status): return (exitCode, status)
+            case .refused(let code, let text):
+                throw ControlError(ControlError.Code(rawValue: code), "probe", id, cause: text, exitCode: 125)
+            case .exited, .failed: throw ControlError(.disconnected, "probe", id, cause: "container has ended")
+            default: continue
+            }
+        }
+        throw disconnected("probe")
+    }
+
+    /// Asks to be told the container's health: now, and whenever it changes. Listen with ``receive(timeout:)``.
+    public func watchHealth() throws(ControlError) { try request(.watchHealth) }
+
     /// Connects streams; does not wait. Ask before ``start()`` and no byte is missed.
     ///
     /// - Returns: this side's ends of new pipes. A container with a terminal has no error stream.

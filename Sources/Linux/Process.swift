@@ -181,6 +181,17 @@ public func processStartTime(_ pid: Int32) -> UInt64? {
     return fields.count > 19 ? UInt64(fields[19]) : nil
 }
 
+/// Whether a process is on its way out (PF_EXITING in field 9 of `/proc/PID/stat`): the first of a pid namespace is that until all others
+/// in it have been reaped. Also when there is none.
+public func processIsExiting(_ pid: Int32) -> Bool {
+    guard let text = try? FD.cwd.readText("/proc/\(pid)/stat", limit: 8192),
+        let close = text.utf8.lastIndex(of: UInt8(ascii: ")"))
+    else { return true }
+    let fields = text[text.index(after: close)...].split(separator: " ", maxSplits: 7, omittingEmptySubsequences: true)
+    guard fields.count > 6, let flags = UInt64(fields[6]) else { return true }
+    return flags & 0x4 != 0
+}
+
 /// The single-letter state of a process (`R`, `S`, `Z`…), or nil when it is gone.
 public func processState(_ pid: Int32) -> Character? {
     guard let text = try? FD.cwd.readText("/proc/\(pid)/stat", limit: 8192),

@@ -60,6 +60,12 @@ package protocol ContainerLauncher: AnyObject {
     /// SIGKILL to every process of the container, frozen or not.
     func killAll()
     func setFrozen(_ frozen: Bool) throws(LaunchFailure)
+    /// Begins to run a program in the running container, as its user, with its environment and restrictions. Does not wait for it.
+    ///
+    /// - Parameters:
+    ///   - output: for both output streams.
+    ///   - oomScore: the process's where config.json has none; nil: the caller's.
+    func beginProbe(_ command: [String], input: FD, output: FD, oomScore: Int?) throws(LaunchFailure) -> any ProbeProcess
     /// How many of its processes the kernel's OOM killer has killed.
     func outOfMemoryKills() -> UInt64
     /// After its end, or before its start: takes down what is left (processes, cgroup, state) and runs poststop hooks.

@@ -9,6 +9,8 @@ final class ControlClient {
     var sequence: UInt32 = 0
     /// It has connected streams: the end is told after the last byte.
     var isAttached = false
+    /// It is told each change of the container's health.
+    var watchesHealth = false
     /// It was told the end of this run already.
     var knowsEnd = false
 

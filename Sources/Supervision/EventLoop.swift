@@ -21,7 +21,7 @@ package final class EventLoop {
 
     /// What can be waited for by time; each has at most one deadline.
     package enum Deadline: Int, CaseIterable, Sendable {
-        case kill, restart, drain, terminal, idle
+        case kill, restart, drain, terminal, idle, probe
     }
 
     private struct Slot {

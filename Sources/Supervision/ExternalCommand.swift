@@ -36,6 +36,21 @@ struct ExternalCommand {
         if status != .exited(0) { throw failure(arguments.first ?? "", status) }
     }
 
+    /// Begins a command and does not wait for it.
+    func begin(_ arguments: [String], input: FD, output: FD) throws(LaunchFailure) -> SpawnedProcess {
+        guard let program = findProgram(runtime) else {
+            throw LaunchFailure("find runtime \"\(runtime)\": no such program in PATH")
+        }
+        do throws(SystemError) {
+            var request = SpawnRequest(program, [runtime, "--root", root] + arguments)
+            request.descriptors = [(input, 0), (output, 1), (output, 2)]
+            request.workingDirectory = bundle
+            return try spawn(request)
+        } catch {
+            throw LaunchFailure(error.description)
+        }
+    }
+
     private func failure(_ verb: String, _ status: ExitStatus) -> LaunchFailure {
         let cause = lastMessage() ?? "exit status \(status.code)"
         let name = runtime.split(separator: "/").last.map(String.init) ?? runtime

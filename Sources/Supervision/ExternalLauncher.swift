@@ -2,6 +2,7 @@ import CLinux
 import Cgroups
 import Control
 import Glibc
+import JSON
 import Linux
 import OCI
 
@@ -17,6 +18,8 @@ final class ExternalLauncher: ContainerLauncher {
     private var pidfd: SharedFD?
     private var cgroup: Cgroup?
     private var ownMounts = false
+    /// What probe.json runs.
+    private var probeCommand: [String] = []
     private(set) var userNamespace: SharedFD?
 
     init(_ config: SupervisionConfig, run: String, network: UserNetwork? = nil) {
@@ -78,6 +81,28 @@ final class ExternalLauncher: ContainerLauncher {
     }
 
     func setFrozen(_ frozen: Bool) throws(LaunchFailure) { try command.call([frozen ? "pause" : "resume", config.id]) }
+
+    func beginProbe(_ command: [String], input: FD, output: FD, oomScore: Int?) throws(LaunchFailure) -> any ProbeProcess {
+        let directory = ContainerFiles.runDirectory(run: run, id: config.id)
+        let probePid = directory + "/probe.pid"
+        do throws(SystemError) {
+            if probeCommand != command {
+                let bytes = try FD.cwd.readFile(config.bundle + "/" + ContainerFiles.specification)
+                guard var process = (try? Spec.decode(bytes))?.process else {
+                    throw SystemError(.invalid, "read", ContainerFiles.specification)
+                }
+                process.becomeProbe(command, oomScore: oomScore)
+                try FD.cwd.replaceFile(directory + "/probe.json", with: JSONWriter.document { process.write(to: &$0) }, durable: false)
+                probeCommand = command
+            }
+            // The runtime writes it anew; the number of a probe before is nobody's.
+            _ = cl_unlinkat(AT_FDCWD, probePid, 0)
+        } catch {
+            throw LaunchFailure(error.description)
+        }
+        let arguments = ["exec", "--process", directory + "/probe.json", "--pid-file", probePid, config.id]
+        return ExternalProbe(try self.command.begin(arguments, input: input, output: output), pidFile: probePid)
+    }
 
     func outOfMemoryKills() -> UInt64 { (try? cgroup?.oomKillCount()) ?? 0 }
 

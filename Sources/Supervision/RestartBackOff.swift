@@ -32,6 +32,11 @@ package struct RestartBackOff: Sendable {
         case .onFailure:
             if exitCode == 0 || (policy.maximumRetries > 0 && count >= policy.maximumRetries) { return nil }
         }
+        return again(duration: duration)
+    }
+
+    /// The next run whatever the policy says.
+    package mutating func again(duration: Int64) -> Int64 {
         wait = duration >= RestartBackOff.reset || wait == 0 ? RestartBackOff.first : min(wait * 2, RestartBackOff.longest)
         count &+= 1
         return wait

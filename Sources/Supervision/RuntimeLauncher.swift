@@ -15,6 +15,8 @@ final class RuntimeLauncher: ContainerLauncher {
     /// Its last reference, so that the container's mounts go when it is taken down. Otherwise its first process takes them
     /// down while it ends, and waits for a grace period of all processors before its parent hears of the end.
     private var mountNamespace: SharedFD?
+    /// What the latest probe was started from.
+    private var probe: (command: [String], exec: RepeatedExec)?
 
     /// - Parameters:
     ///   - root: the runtime's state root.
@@ -112,15 +114,40 @@ final class RuntimeLauncher: ContainerLauncher {
         }
     }
 
+    func beginProbe(_ command: [String], input: FD, output: FD, oomScore: Int?) throws(LaunchFailure) -> any ProbeProcess {
+        if let probe, probe.command == command { return try RuntimeProbe(probe.exec, input: input, output: output) }
+        let exec: RepeatedExec
+        do throws(RuntimeError) {
+            exec = try RepeatedExec(root: root, id: config.id) { $0.process.becomeProbe(command, oomScore: oomScore) }
+        } catch {
+            throw LaunchFailure(error)
+        }
+        probe = (command, exec)
+        return try RuntimeProbe(exec, input: input, output: output)
+    }
+
     func outOfMemoryKills() -> UInt64 { (try? container?.cgroup.oomKillCount()) ?? 0 }
 
     func delete() {
         mountNamespace = nil
+        probe = nil
         do throws(RuntimeError) { try container?.delete(force: true) } catch {
             // What is left is found by the runtime's own `delete`; the container has ended all the same.
             complain(error.description)
         }
         container = nil
+    }
+}
+
+extension OCI.Process {
+    /// The container's process as that of a probe: no terminal, another program, nothing else.
+    mutating func becomeProbe(_ command: [String], oomScore: Int?) {
+        args = command
+        terminal = false
+        consoleSize = nil
+        if oomScoreAdj == nil { oomScoreAdj = oomScore }
+        // It is no user's program: what a set-user-ID file of the image would give it, it does not need.
+        if user.uid != 0 { noNewPrivileges = true }
     }
 }
 

@@ -87,6 +87,11 @@ extension Supervisor {
         do throws(ControlError) {
             let request = try ControlRequest(frame)
             if case .query = request, !client.send(.phase(record), sequence: 0) { return remove(client) }
+            if case .watchHealth = request {
+                client.watchesHealth = true
+                if !client.send(.health(stage == .running ? record.health : .none), sequence: 0) { return remove(client) }
+            }
+            if case .probe = request { return try probe(client, frame.sequence) }
             if case .exec(let id, let terminal) = request {
                 return try exec(client, frame.sequence, ExecWish(id: id, terminal: terminal), descriptors)
             }

@@ -9,9 +9,6 @@ extension Supervisor {
         events.append(.container(action, id: arguments.id, name: config.name, image: config.image, labels: config.labels, more))
     }
 
-    /// - Parameter status: `starting`, `healthy`, `unhealthy`.
-    func tellHealth(_ status: String) { tell("health_status: " + status) }
-
     func tellSignal(_ signal: Int32) { tell("kill", ["signal": "\(signal)"]) }
 
     func tellEnd(of exit: ExitRecord, nanoseconds: Int64) {

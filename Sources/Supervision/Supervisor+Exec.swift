@@ -80,6 +80,7 @@ extension Supervisor {
             if userPorts.forwarderEnded(), stage == .running { forwardPorts() }
             return
         }
+        if health?.childEnded(pid, status) == true { return }
         if let index = runningExecs.firstIndex(where: { $0.pid == pid }) {
             tellEnd(of: runningExecs.remove(at: index), status)
             return

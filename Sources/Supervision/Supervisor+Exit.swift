@@ -35,7 +35,11 @@ extension Supervisor {
         exit.oomKilled = launcher.outOfMemoryKills() > oomKillsBefore
         tellEnd(of: exit, nanoseconds: duration)
         record.pid = 0
-        nextRun = backOff.next(exitCode: exit.exitCode, isStopped: manuallyStopped || shutDown, duration: duration)
+        endProbes()
+        let isStopped = manuallyStopped || shutDown
+        nextRun = backOff.next(exitCode: exit.exitCode, isStopped: isStopped, duration: duration)
+        if restartsWhateverPolicy, !isStopped, nextRun == nil { nextRun = backOff.again(duration: duration) }
+        restartsWhateverPolicy = false
         if !config.autoRemove || nextRun != nil { takeDown() }
         windUp(exit)
         // Also when slow readers keep us: they have no claim on its cgroup.

@@ -34,7 +34,7 @@ extension Supervisor {
         case .freeze:
             try setFrozen(true)
             client.keepsFrozen = true
-        case .query, .exec: break  // answered by who received them
+        case .query, .exec, .watchHealth, .probe: break  // answered by who received them
         case .reload: try reload()
         case .yield:
             guard stage == .draining || stage == .finished else { throw refusal("container is running") }
@@ -71,7 +71,7 @@ extension Supervisor {
         tell("resize", ["height": "\(rows)", "width": "\(columns)"])
     }
 
-    private func stop(_ signal: Int32, _ timeout: Int64) throws(ControlError) {
+    func stop(_ signal: Int32, _ timeout: Int64) throws(ControlError) {
         switch stage {
         case .idle, .created: abandon()
         case .waiting:
@@ -93,7 +93,7 @@ extension Supervisor {
         if let lastExit { saveRecord(lastExit) }
     }
 
-    private func stopRunning(_ signal: Int32, _ timeout: Int64) throws(ControlError) {
+    func stopRunning(_ signal: Int32, _ timeout: Int64) throws(ControlError) {
         setPhase(.stopping)
         // The signal first: a frozen process gets it when it is thawed, and nothing else in between.
         try ask { () throws(LaunchFailure) in try launcher.kill(signal) }
@@ -133,6 +133,7 @@ extension Supervisor {
     private func setFrozen(_ frozen: Bool) throws(ControlError) {
         guard stage == .running else { throw refusal("container is not running") }
         try ask { () throws(LaunchFailure) in try launcher.setFrozen(frozen) }
+        if frozen { pauseProbes() } else { health?.resume() }
         tell(frozen ? "pause" : "unpause")
     }
 
@@ -168,6 +169,7 @@ extension Supervisor {
         config.name = fresh.name
         config.stopSignal = fresh.stopSignal
         config.stopTimeoutSeconds = fresh.stopTimeoutSeconds
+        changeHealth(to: fresh.health)
         setRestartPolicy(fresh.restart)
     }
 

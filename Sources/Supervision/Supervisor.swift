@@ -72,6 +72,11 @@ package final class Supervisor {
     /// The end of the run that is being wound up, and nanoseconds until the next (nil: none).
     var lastExit: ExitRecord?
     var nextRun: Int64?
+    /// Nil until the first start, and without a probe.
+    var health: HealthMonitor?
+    var probers: [WaitingForProbe] = []
+    /// The end that comes is ours, to start it again.
+    var restartsWhateverPolicy = false
 
     /// - Parameters:
     ///   - directory: the container's directory, open for reading.
@@ -164,6 +169,7 @@ package final class Supervisor {
         let before = config.autoRemove ? nil : try? ExitRecord.load(from: directory.fd)
         _ = cl_unlinkat(directory.raw, ContainerFiles.exitRecord, 0)
         record.startedAt = wallClockNanoseconds()
+        record.health = config.health == nil ? .none : .starting
         startedMonotonic = monotonicNanoseconds()
         setPhase(.running)
         do throws(LaunchFailure) {
@@ -180,6 +186,7 @@ package final class Supervisor {
         releaseStandardError()
         protectFromOutOfMemory()
         broadcast(.started(pid: record.pid, startedAt: record.startedAt))
+        if config.health != nil { startProbes() }
         becomeIdleSoon()
         // It may have ended already, its signal taken by the runtime's own waiting.
         reap()
@@ -296,6 +303,7 @@ package final class Supervisor {
             drainOutput()
         case .terminal: output.retryTerminal()
         case .idle: becomeIdle()
+        case .probe: health?.deadlineReached()
         }
     }
 }

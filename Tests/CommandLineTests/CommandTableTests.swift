@@ -63,7 +63,7 @@ enum Table {
         ("network disconnect n c", .networkDisconnect), ("network update --dns-add 1.1.1.1 n", .networkUpdate), ("port c", .port),
         ("network reload c", .networkReload), ("system boot", .systemBoot), ("system shutdown -t 3", .systemShutDown),
         ("system install-service --print", .installService),
-        ("container port c 80/tcp", .port),
+        ("container port c 80/tcp", .port), ("healthcheck run c", .healthcheckRun),
         ("update --publish-add 80 c", .update), ("container update c", .update),
         ("cp a c:b", .copy), ("container cp c:a -", .copy), ("diff c", .diff), ("container diff c", .diff), ("export -o x c", .export),
         ("container export c", .export), ("commit -m x c n:1", .commit), ("container commit c", .commit),

@@ -23,6 +23,12 @@ import Testing
         config.systemdCgroup = true
         config.runtime = "runc"
         config.detachKeys = "ctrl-a"
+        config.health = HealthPlan(
+            command: ["/bin/sh", "-c", "true"], interval: 0, timeout: 2, startPeriod: 3, startInterval: 4, retries: 5)
+        config.health?.onFailure = .restart
+        config.health?.startup = HealthPlan.Startup(command: ["x"], interval: 1, timeout: 2, retries: 3, successes: 4)
+        config.health?.maximumLogCount = 7
+        config.health?.maximumLogSize = 0
         return config
     }
 
@@ -30,6 +36,28 @@ import Testing
         #expect(try SupervisionConfig.parse(Self.full.encoded()) == Self.full)
         let plain = SupervisionConfig(id: "x", name: "n", bundle: "/", rootfs: .directory("/r"))
         #expect(try SupervisionConfig.parse(plain.encoded()) == plain)
+    }
+
+    @Test func healthIsInDockersLayout() throws {
+        let scratch = try Scratch()
+        let record = HealthRecord(
+            status: .unhealthy, failingStreak: 3,
+            log: [HealthResult(start: 1_700_000_000_000_000_001, end: 1_700_000_001_000_000_002, exitCode: -1, output: "no\n\u{0}")])
+        try record.save(scratch.fd, "health.json")
+        #expect(try HealthRecord.load(scratch.fd, "health.json") == record)
+        let text = String(decoding: try scratch.fd.readFile("health.json"), as: UTF8.self)
+        #expect(
+            text == #"{"Status":"unhealthy","FailingStreak":3,"Log":[{"Start":"2023-11-14T22:13:20.000000001Z","#
+                + #""End":"2023-11-14T22:13:21.000000002Z","ExitCode":-1,"Output":"no\n\u0000"}]}"#)
+        for damaged in ["", "{", #"{"Log":[1]}"#, #"{"Status":1}"#] {
+            try scratch.fd.writeFile("health.json", Array(damaged.utf8))
+            #expect(try HealthRecord.load(scratch.fd, "health.json") == nil)
+        }
+    }
+
+    /// A plan that runs nothing is none: the supervisor must not try.
+    @Test func aPlanWithoutACommandIsNone() throws {
+        #expect(try SupervisionConfig.parse(Array(#"{"health":{"interval":1}}"#.utf8)).health == nil)
     }
 
     @Test func unknownMembersArePassedOver() throws {

@@ -9,7 +9,7 @@ import Testing
         .resize(rows: .max, columns: 0), .stop(signal: 15, timeout: 10_000), .stop(signal: 0, timeout: -1),
         .stop(signal: 64, timeout: ControlRequest.configuredTimeout), .kill(signal: 9),
         .setRestartPolicy(RestartPolicy(.onFailure, maximumRetries: 3)), .setRestartPolicy(.never), .pause, .resume,
-        .query, .reload, .yield, .reopenLog,
+        .query, .reload, .yield, .reopenLog, .watchHealth, .probe,
     ]
 
     static let events: [ControlEvent] = [
@@ -21,7 +21,14 @@ import Testing
                 restartCount: 4, error: "é", manuallyStopped: true), restarting: true),
         .exited(ExitRecord(exitCode: ExitRecord.unknownCode), restarting: false),
         .phase(PhaseRecord(phase: .running, supervisor: 1, pid: 2, processStartTime: .max, freezeFile: "/x")),
+        .phase(healthy), .health(.starting), .probed(exitCode: -1, .unhealthy),
     ]
+
+    private static var healthy: PhaseRecord {
+        var record = PhaseRecord(phase: .running, supervisor: 1, pid: 2)
+        record.health = .healthy
+        return record
+    }
 
     @Test(arguments: requests) func requestSurvivesTheWire(_ request: ControlRequest) throws {
         let frame = try ControlFrame.decode(request.frame(sequence: 7).encoded)

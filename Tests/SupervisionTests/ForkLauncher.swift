@@ -68,6 +68,14 @@ final class ForkLauncher: ContainerLauncher {
     }
     func killAll() { _ = cl_kill(-pid, SIGKILL) }
     func setFrozen(_ frozen: Bool) throws(LaunchFailure) { try kill(frozen ? SIGSTOP : SIGCONT) }
+    func beginProbe(_ command: [String], input: FD, output: FD, oomScore: Int?) throws(LaunchFailure) -> any ProbeProcess {
+        guard command.first != "/nosuch" else { throw LaunchFailure(exitCode: 127, "exec \"/nosuch\": no such file or directory") }
+        var request = SpawnRequest(command[0], command, descriptors: [(input, 0), (output, 1), (output, 2)])
+        request.newSession = true
+        guard let process = try? spawn(request) else { throw LaunchFailure("spawn") }
+        return ForkProbe(process.pid)
+    }
+
     func outOfMemoryKills() -> UInt64 { FD.cwd.exists(directory + "/oom") ? 1 : 0 }
     func delete() {
         // Like a cgroup: nothing of the session is left.
@@ -75,4 +83,13 @@ final class ForkLauncher: ContainerLauncher {
         gate = nil
         try? FD.cwd.writeFile(directory + "/deleted", [])
     }
+}
+
+private final class ForkProbe: ProbeProcess {
+    let pid: Int32
+    init(_ pid: Int32) { self.pid = pid }
+    var progress: SharedFD? { nil }
+    func advance() throws(LaunchFailure) -> Bool { true }
+    func kill() { for process in ProcessTree.find(root: pid, among: ProcessTree.allProcesses()) { try? process.fd.sendSignal(SIGKILL) } }
+    func childEnded(_ child: Int32) -> Bool { child == pid }
 }

@@ -192,8 +192,25 @@ struct WaitCommand {
     init(_ session: Session) { self.session = session }
 
     func run() throws(CommandError) -> Int32 {
-        session.forEach(session.arguments.positionals) { (name) throws(EngineError) in
-            "\(try session.engine.wait(name))"
+        let arguments = session.arguments
+        var conditions: [WaitCondition] = []
+        for text in arguments.strings("condition") {
+            conditions.append(try engine { () throws(EngineError) in try WaitCondition(option: text) })
+        }
+        if conditions.isEmpty { conditions = [.notRunning] }
+        let chosen = conditions
+        let text = arguments.string("interval")
+        // Podman's older scripts give milliseconds.
+        guard let interval = DurationOption.parse(text) ?? Int64(text).flatMap({ $0 >= 0 && $0 < 1 << 40 ? $0 * 1_000_000 : nil }) else {
+            throw CommandError("invalid interval \"\(text)\": give a duration as 250ms or 5s")
+        }
+        return session.forEach(arguments.positionals) { (name) throws(EngineError) in
+            do throws(EngineError) {
+                return "\(try session.engine.wait(name, for: chosen, interval: max(interval, 1_000_000)))"
+            } catch {
+                if arguments.bool("ignore"), error.code == .notFound { return "-1" }
+                throw error
+            }
         }
     }
 }

@@ -132,13 +132,22 @@ struct ContainerRow {
         case .created, .starting: return "Created"
         case .running, .stopping:
             return "Up " + HumanTime.span(nanoseconds: max(0, now &- seen.startedAt))
-                + (seen.supervisorLost ? " (supervisor lost)" : "")
+                + (seen.supervisorLost ? " (supervisor lost)" : health)
         case .paused: return "Up " + HumanTime.span(nanoseconds: max(0, now &- seen.startedAt)) + " (Paused)"
         case .restarting: return "Restarting (\(seen.exitCode)) " + HumanTime.ago(seen.finishedAt, now: now)
         case .exited:
             let code = seen.exitCode == ExitRecord.unknownCode ? "unknown" : "\(seen.exitCode)"
             return "Exited (\(code)) " + (seen.finishedAt > 0 ? HumanTime.ago(seen.finishedAt, now: now) : "N/A")
         case .removing, .removed: return "Removal In Progress"
+        }
+    }
+
+    /// As Docker puts it: what is clear on its own, and `health: starting`.
+    private var health: String {
+        switch view.health {
+        case .none: ""
+        case .starting: " (health: starting)"
+        case .healthy, .unhealthy: " (\(view.health.text))"
         }
     }
 
@@ -255,8 +264,8 @@ struct ContainerFilter {
                 return false
             }
         }
-        // No container has a health check or belongs to a service yet.
-        if let states = values["health"], !states.contains("none") { return false }
+        if let states = values["health"], !states.contains(view.health.text) { return false }
+        // No container belongs to a service yet.
         if let tasks = values["is-task"], !tasks.contains(where: { $0 == "false" || $0 == "0" }) { return false }
         return matches(ports: definition)
     }

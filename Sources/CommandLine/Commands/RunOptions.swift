@@ -193,6 +193,7 @@ struct RunOptions {
         request.definition.restart = try RestartRequest(option: arguments.string("restart"))
         request.stopSignal = arguments.isSet("stop-signal") ? arguments.string("stop-signal") : nil
         if let timeout = arguments.int64("stop-timeout") { request.definition.stopTimeout = timeout }
+        request.definition.health = try HealthOptions(arguments: arguments).request()
         request.definition.log = try LogRequest(
             driver: arguments.string("log-driver"), options: arguments.strings("log-opt"))
     }

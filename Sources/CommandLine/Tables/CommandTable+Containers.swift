@@ -110,11 +110,20 @@ extension CommandTable {
     var wait: Command {
         Command(
             "wait", spellings: ["container wait", "wait"], operands: Self.oneOrMore,
-            summary: "Wait until containers end, then print their exit codes", arity: .atLeast(1),
-            completion: [.names(.containers)],
-            unsupported: {
-                Flag.unsupported(values: "condition interval/i", switches: "exit-first-match ignore latest/l")
-            }, run: action(.wait))
+            summary: "Wait until containers end, then print their exit codes",
+            examples: [Example("Until its health check succeeds", "berth wait --condition healthy web")], arity: .atLeast(1),
+            completion: [.names(.containers)], flags: ContainerFlags.wait,
+            unsupported: { Flag.unsupported(switches: "exit-first-match latest/l") }, run: action(.wait))
+    }
+
+    var healthcheck: Command {
+        .group("healthcheck", summary: "Look whether containers work") { [healthcheckRun] }
+    }
+
+    private var healthcheckRun: Command {
+        Command(
+            "run", operands: "CONTAINER", summary: "Run a container's health check now; exit with 1 where it fails", arity: .exactly(1),
+            completion: [.names(.runningContainers)], flags: ContainerFlags.healthcheckRun, run: action(.healthcheckRun))
     }
 
     var top: Command {

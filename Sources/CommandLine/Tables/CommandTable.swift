@@ -39,7 +39,7 @@ struct CommandTable: Sendable {
             run.grouped(.common), exec.grouped(.common), ps("ps").grouped(.common),
             images("images").grouped(.common), pull.grouped(.common), push.grouped(.common), version.grouped(.common),
             info("info").grouped(.common),
-            container, image, manifest, network, registry, system, volume,
+            container, healthcheck, image, manifest, network, registry, system, volume,
             attach, commit, copy, create, diff, events, export, history, `import`, inspect, kill, load, login, logout, logs, pause, port,
             rename, restart, rm("rm"),
             rmi("rmi"), save, search,

@@ -18,6 +18,21 @@ enum ContainerFlags {
         ]
     }
 
+    @Sendable static func wait() -> [Flag] {
+        [
+            .value(
+                "condition", nil, .stringSlice,
+                "What to wait for, one of several: exited, healthy, unhealthy, running, paused, removed and others",
+                completion: .values(ValueWords.waitConditions)),
+            .bool("ignore", nil, "Print -1 for containers that do not exist"),
+            .string("interval", "i", "Time between two looks for what nobody tells", value: "duration", default: "250ms"),
+        ]
+    }
+
+    @Sendable static func healthcheckRun() -> [Flag] {
+        [.bool("ignore-result", nil, "Exit with 0 where the check fails too")]
+    }
+
     @Sendable static func kill() -> [Flag] {
         [.string("signal", "s", "Signal to send", default: "KILL", completion: .names(.signals))]
     }

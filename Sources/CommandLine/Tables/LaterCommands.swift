@@ -12,7 +12,7 @@ enum LaterCommands {
 
     private static let top = """
         artifact auto-update build builder buildx checkpoint compose config context dial-stdio
-        farm generate healthcheck init kube machine mount node plugin pod
+        farm generate init kube machine mount node plugin pod
         quadlet secret service stack stats swarm trust unmount unshare
         """
 

@@ -6,7 +6,7 @@ enum RunFlags {
     @Sendable static func create() -> [Flag] {
         var flags: [Flag] = []
         // One allocation, and no array copied into the next: this runs before every container starts.
-        flags.reserveCapacity(96)
+        flags.reserveCapacity(116)
         flags += identity()
         flags += process()
         flags += storage()
@@ -15,6 +15,7 @@ enum RunFlags {
         flags += memory()
         flags += processors()
         flags += life()
+        flags += health()
         return flags
     }
 
@@ -183,6 +184,33 @@ enum RunFlags {
         ]
     }
 
+    /// No defaults in help: what is not given is the image's.
+    private static func health() -> [Flag] {
+        [
+            .string("health-cmd", nil, "Command that finds out whether it works; none for no check"),
+            .string(
+                "health-interval", nil, "Time between two checks, as 30s; disable checks only when asked", value: "duration",
+                check: ValueRules.durationOrDisable),
+            .value("health-timeout", nil, .duration, "Time that a check may take"),
+            .value("health-retries", nil, .int, "Failures in a row that make it unhealthy"),
+            .value("health-start-period", nil, .duration, "Time after the start in which failures do not count"),
+            .value("health-start-interval", nil, .duration, "Time between two checks in that period"),
+            .string(
+                "health-on-failure", nil, "What is done once it is unhealthy: none, kill, restart or stop", default: "none",
+                completion: .values(ValueWords.healthActions)),
+            .string("health-startup-cmd", nil, "Command that has to succeed before the checks begin"),
+            .string(
+                "health-startup-interval", nil, "Time between two startup checks; disable checks only when asked", value: "duration",
+                default: "30s", check: ValueRules.durationOrDisable),
+            .value("health-startup-timeout", nil, .duration, "Time that a startup check may take", default: "30s"),
+            .value("health-startup-retries", nil, .uint, "Failures of the startup check that restart it; 0 for never"),
+            .value("health-startup-success", nil, .uint, "Successes in a row that end the startup check; 0 for one"),
+            .value("health-max-log-count", nil, .uint, "How many results are kept; 0 for as many as fit into 1 MiB", default: "5"),
+            .value("health-max-log-size", nil, .uint, "Bytes of a check's output that are kept; 0 for 1 MiB", default: "4096"),
+            .bool("no-healthcheck", nil, "Do without the check that the image asks for"),
+        ]
+    }
+
     /// What docker 28 and podman 5 have beside these.
     @Sendable static func unsupported() -> [Flag] {
         Flag.unsupported(
@@ -190,16 +218,13 @@ enum RunFlags {
                 arch blkio-weight-device cgroup-conf cgroups chrootdirs
                 conmon-pidfile cpu-count cpu-percent decryption-key device-cgroup-rule device-read-bps
                 device-read-iops device-write-bps device-write-iops env-merge
-                gidmap gpus group-entry health-cmd health-interval health-log-destination health-max-log-count
-                health-max-log-size health-on-failure health-retries health-start-interval health-start-period
-                health-startup-cmd health-startup-interval health-startup-retries health-startup-success
-                health-startup-timeout health-timeout hosts-file hostuser init-ctr init-path
+                gidmap gpus group-entry health-log-destination hosts-file hostuser init-ctr init-path
                 io-maxbandwidth io-maxiops isolation kernel-memory link-local-ip os passwd-entry personality pidfile pod pod-id-file preserve-fd preserve-fds
                 rdt-class requires sdnotify seccomp-policy secret shm-size-systemd storage-opt
                 subgidname subuidname systemd timeout tz uidmap umask unsetenv variant
                 """,
             switches: """
-                disable-content-trust env-host http-proxy no-healthcheck no-hostname no-hosts passwd
+                disable-content-trust env-host http-proxy no-hostname no-hosts passwd
                 read-only-tmpfs replace rmi rootfs unsetenv-all use-api-socket
                 """)
     }

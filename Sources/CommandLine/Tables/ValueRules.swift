@@ -69,6 +69,11 @@ enum ValueRules {
         return nil
     }
 
+    /// Podman has a word beside Go's durations.
+    @Sendable static func durationOrDisable(_ text: String) -> String? {
+        text == "disable" ? nil : DurationText.refusal(text)
+    }
+
     @Sendable static func swappiness(_ text: String) -> String? {
         inRange(text, -1...100) ? nil : "valid memory swappiness range is 0-100"
     }

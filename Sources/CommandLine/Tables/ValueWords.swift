@@ -3,6 +3,12 @@ enum ValueWords {
     static let pullPolicies = ["always", "missing", "never"]
     static let restartPolicies = ["no", "on-failure", "always", "unless-stopped"]
 
+    static let healthActions = ["none", "kill", "restart", "stop"]
+    static let waitConditions = [
+        "exited", "not-running", "next-exit", "removed", "created", "running", "paused", "stopping", "stopped", "removing", "healthy",
+        "unhealthy",
+    ]
+
     /// Names of `setrlimit(2)`'s resources as Docker spells them.
     static let ulimits = [
         "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",

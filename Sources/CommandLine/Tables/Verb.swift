@@ -4,6 +4,7 @@ enum Verb: String, Sendable, CaseIterable {
     case copy, diff, export, commit
     /// `berth inspect`: any object; the other two take one kind only.
     case inspect, inspectContainer, inspectImage
+    case healthcheckRun
     case images, load, `import`, save, tag, rmi
     case pull, push
     case history, untag, imageExists

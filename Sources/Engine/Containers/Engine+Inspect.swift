@@ -18,6 +18,7 @@ extension Engine {
             inspection.networks.connections = try stored { () throws(StoreError) in try store.connections(ofContainer: view.id) }
             inspection.networks.definitions = try networks(of: view.definition, store)
         }
+        inspection.health = healthRecord(view)
         if size { inspection.sizes = (writtenSize(view.id), virtualSize(view)) }
         return JSONWriter.document { inspection.write(to: &$0) }
     }
@@ -29,6 +30,7 @@ struct ContainerInspection {
     let roots: Roots
     let layers: [String]
     var networks = Networks()
+    var health: HealthRecord?
     var sizes: (written: Int64, all: Int64)?
     var definition: ContainerDefinition { view.definition }
     private var directory: String { roots.container(view.id) }
@@ -82,6 +84,7 @@ struct ContainerInspection {
             w.field("Error", seen.error)
             w.field("StartedAt", Timestamp.text(seen.startedAt))
             w.field("FinishedAt", Timestamp.text(seen.finishedAt))
+            w.ifPresent("Health", health) { w, health in health.write(to: &w) }
             w.field("SupervisorPid", seen.supervisor)
         }
     }
@@ -156,6 +159,10 @@ struct ContainerInspection {
             w.field("Labels", definition.labels)
             w.field("StopSignal", SignalName.text(definition.stopSignal))
             w.field("StopTimeout", definition.stopTimeout)
+            w.ifPresent("Healthcheck", definition.health?.check) { w, check in check.write(to: &w) }
+            // Podman's, where they were asked for.
+            w.ifPresent("StartupHealthCheck", definition.health?.startup) { w, startup in startup.write(to: &w) }
+            if let action = definition.health?.onFailure, action != .none { w.field("HealthcheckOnFailureAction", action.rawValue) }
         }
     }
 }

@@ -82,6 +82,7 @@ extension Engine {
         config.ownUserNamespace = plan.hasUserNamespace
         config.joined = plan.joined
         config.network = plan.network?.plan()
+        config.health = definition.health?.plan()
         config.runtime = plan.runtime
         if !plan.runtime.isEmpty, host.isRootless {
             config.userMap = plan.users.map(idMapping)

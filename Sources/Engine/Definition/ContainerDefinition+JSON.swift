@@ -98,6 +98,7 @@ extension ContainerDefinition {
         writer.field("logMaximumFiles", log.maximumFiles)
         writer.fieldIfNotEmpty("logOptions", log.options)
         writer.fieldIfNotEmpty("runtime", runtime)
+        writer.ifPresent("health", health) { writer, health in health.write(to: &writer) }
     }
 
     /// - Throws: `.system` when the text is damaged.
@@ -232,6 +233,7 @@ extension ContainerDefinition {
         case "logMaximumFiles": log.maximumFiles = try parser.int()
         case "logOptions": log.options = try parser.stringDictionary()
         case "runtime": runtime = try parser.string()
+        case "health": health = try HealthRequest(json: &parser)
         default: return false
         }
         return true

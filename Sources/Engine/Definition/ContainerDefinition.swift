@@ -97,6 +97,8 @@ public struct ContainerDefinition: Sendable, Hashable {
     public var autoRemove = false
     public var restart = RestartRequest()
     public var log = LogRequest()
+    /// Nil: neither the flags nor the image say anything of it.
+    public var health: HealthRequest?
     /// Name or path of an external OCI runtime; empty: ours.
     public var runtime = ""
 

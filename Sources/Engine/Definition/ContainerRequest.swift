@@ -70,6 +70,9 @@ extension ContainerRequest {
         if let text = stopSignal ?? (image.stopSignal.isEmpty ? nil : image.stopSignal) {
             result.stopSignal = try SignalName.parse(text)
         }
+        if definition.health != nil || image.healthcheck != nil {
+            result.health = try (definition.health ?? HealthRequest()).completed(image)
+        }
         try completeMounts(&result, image)
         completePorts(&result, image)
         try completeNames(&result)

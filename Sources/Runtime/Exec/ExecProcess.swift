@@ -54,7 +54,7 @@ public struct ExecProcess {
     }
 }
 
-private struct ExecLaunch {
+struct ExecLaunch {
     let request: ExecRequest
     let record: ContainerRecord
     let plan: InitPlan
@@ -93,7 +93,8 @@ private struct ExecLaunch {
         return result
     }
 
-    func run() throws(RuntimeError) -> ExecProcess {
+    /// Makes the stage and does not wait for it.
+    func begin() throws(RuntimeError) -> (stage: Int32, sync: SharedFD) {
         let pair = try kernel { () throws(SystemError) in try makeSocketPair(.sequencedPacket).take() }
         let sync = SharedFD(owning: pair.first)
         let childSync = OwnedFD(owning: pair.second)
@@ -101,6 +102,11 @@ private struct ExecLaunch {
         plan.creatorSync = sync.fd
         let stage = try cloneStage()
         close(childSync)
+        return (stage, sync)
+    }
+
+    func run() throws(RuntimeError) -> ExecProcess {
+        let (stage, sync) = try begin()
         let channel = SyncChannel(socket: sync.fd)
         var console: SharedFD?
         var pid: Int32 = 0
@@ -111,10 +117,7 @@ private struct ExecLaunch {
                 throw error
             }
             _ = try? waitForProcess(stage)
-            guard first.payload.count == 4 else {
-                throw RuntimeError(.system, "exec in container", request.id, cause: "unreadable pid")
-            }
-            pid = first.payload.withUnsafeBytes { $0.loadUnaligned(as: Int32.self) }
+            pid = try Self.pid(first.payload, request.id)
             let started = pid
             let pidfd = try kernel { () throws(SystemError) in SharedFD(try openProcess(started)) }
             if let path = request.pidFile {
@@ -141,6 +144,11 @@ private struct ExecLaunch {
             }
             throw error
         }
+    }
+
+    static func pid(_ payload: [UInt8], _ id: String) throws(RuntimeError) -> Int32 {
+        guard payload.count == 4 else { throw RuntimeError(.system, "exec in container", id, cause: "unreadable pid") }
+        return payload.withUnsafeBytes { $0.loadUnaligned(as: Int32.self) }
     }
 
     /// The container's cgroups with the asked-for paths below them; they must exist.
