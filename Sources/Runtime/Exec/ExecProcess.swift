@@ -94,19 +94,19 @@ struct ExecLaunch {
     }
 
     /// Makes the stage and does not wait for it.
-    func begin() throws(RuntimeError) -> (stage: Int32, sync: SharedFD) {
+    func begin(_ entry: borrowing CgroupEntry) throws(RuntimeError) -> (stage: Int32, sync: SharedFD) {
         let pair = try kernel { () throws(SystemError) in try makeSocketPair(.sequencedPacket).take() }
         let sync = SharedFD(owning: pair.first)
         let childSync = OwnedFD(owning: pair.second)
         plan.sync = childSync.fd
         plan.creatorSync = sync.fd
-        let stage = try cloneStage()
+        let stage = try cloneStage(entry)
         close(childSync)
         return (stage, sync)
     }
 
     func run() throws(RuntimeError) -> ExecProcess {
-        let (stage, sync) = try begin()
+        let (stage, sync) = try begin(try entry())
         let channel = SyncChannel(socket: sync.fd)
         var console: SharedFD?
         var pid: Int32 = 0
@@ -166,17 +166,18 @@ struct ExecLaunch {
         return changed
     }
 
-    /// The stage is born in the container's cgroup, enters its namespaces and clones the process as its sibling.
-    private func cloneStage() throws(RuntimeError) -> Int32 {
-        let entry: CgroupEntry
+    /// The way into the container's cgroups as they are now.
+    func entry() throws(RuntimeError) -> CgroupEntry {
         do throws(CgroupError) {
-            entry =
-                request.cgroups.isEmpty
-                ? try Cgroup(record: record.cgroup).entry(ofProcess: record.pid)
-                : try Cgroup(record: try subgroups()).entry()
+            if request.cgroups.isEmpty { return try Cgroup(record: record.cgroup).entry(ofProcess: record.pid) }
+            return try Cgroup(record: try subgroups()).entry()
         } catch {
             throw RuntimeError(.system, "enter cgroup", cause: error.description)
         }
+    }
+
+    /// The stage is born in the container's cgroup, enters its namespaces and clones the process as its sibling.
+    private func cloneStage(_ entry: borrowing CgroupEntry) throws(RuntimeError) -> Int32 {
         let stage = cl_clone3(0, UInt64(SIGCHLD), nil, entry.cloneDirectory)
         if stage == 0 {
             let channel = SyncChannel(socket: plan.sync)

@@ -5,6 +5,13 @@ import Linux
 /// of it waits for the container, which may be slow, throttled or hostile.
 public final class RepeatedExec {
     private let launch: ExecLaunch
+    /// A dozen descriptors on a host with v1 hierarchies: opening them would be a tenth of what a process costs.
+    private var entry: Entry?
+
+    private final class Entry {
+        let entry: CgroupEntry
+        init(_ entry: consuming CgroupEntry) { self.entry = entry }
+    }
 
     /// - Parameter change: makes the process from that of config.json.
     /// - Throws: what ``ExecProcess/start(_:)`` throws before there is a process.
@@ -24,8 +31,20 @@ public final class RepeatedExec {
     /// - Parameters: its standard streams; errors go to `output` too.
     public func begin(input: FD, output: FD) throws(RuntimeError) -> StartingExec {
         launch.plan.standardStreams = (input, output, output)
-        let (stage, sync) = try launch.begin()
-        return StartingExec(id: launch.request.id, stage: stage, sync: sync)
+        let made: (stage: Int32, sync: SharedFD)
+        do throws(RuntimeError) { made = try launch.begin(try knownEntry().entry) } catch {
+            // The container may have moved itself into a cgroup below its own, where processes now have to go.
+            entry = nil
+            made = try launch.begin(try knownEntry().entry)
+        }
+        return StartingExec(id: launch.request.id, stage: made.stage, sync: made.sync)
+    }
+
+    private func knownEntry() throws(RuntimeError) -> Entry {
+        if let entry { return entry }
+        let made = Entry(try launch.entry())
+        entry = made
+        return made
     }
 
     /// SIGKILL to a process of it and to all that it has started: its session, and its descendants in other ones.

@@ -222,6 +222,8 @@ package final class HealthMonitor {
         let consequence = state.add(result, age: running.startMonotonic &- startedAt)
         if consequence == .started { isWanted = true }
         schedule()
+        // A long rest is worth giving memory back for; the pages come back with the next probe.
+        if let wait = loop.remaining(.probe), wait > 10_000_000_000 { loop.expectsRest = true }
         onResult(result, consequence)
         // Its consequence may have been the container's end.
         if isActive, isWanted, probe == nil { loop.set(.probe, in: 0) }
