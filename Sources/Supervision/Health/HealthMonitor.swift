@@ -193,11 +193,6 @@ package final class HealthMonitor {
         guard running.isStarted, let process = running.process else { return }
         if let failure = running.failure { return finish(running, HealthResult.noExitCode, failure.text) }
         guard let status = running.ended ?? running.unknownEnds.first(where: { $0.pid == process.pid })?.status else { return }
-        // The end of a pid namespace kills whoever else is in it, and is told only after them.
-        if status == .signaled(SIGKILL), isEnding() {
-            release(running)
-            return schedule()
-        }
         // What it wrote before its end. Whoever holds the other side still is not waited for.
         var rounds = 0
         while rounds < 64, read(running) { rounds += 1 }
@@ -218,6 +213,8 @@ package final class HealthMonitor {
 
     private func finish(_ running: RunningProbe, _ exitCode: Int, _ output: String) {
         release(running)
+        // The end of a pid namespace kills whoever else is in it, lets nobody in any more, and is told only after them.
+        if exitCode != 0, isEnding() { return schedule() }
         let result = HealthResult(start: running.start, end: wallClockNanoseconds(), exitCode: exitCode, output: output)
         let consequence = state.add(result, age: running.startMonotonic &- startedAt)
         if consequence == .started { isWanted = true }
