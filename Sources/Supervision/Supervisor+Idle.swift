@@ -12,6 +12,10 @@ extension Supervisor {
     }
 
     func becomeIdle() {
+        if isPhaseStale {
+            setPhase(record.phase)
+            if isPhaseStale { loop.set(.idle, in: 500_000_000) }
+        }
         // While data flows the memory is needed again in a moment.
         let wasBusy = [output.takeActivity(), error.takeActivity()]
         if wasBusy.contains(true) { return becomeIdleSoon() }

@@ -57,6 +57,8 @@ package final class Supervisor {
     var connections: ContainerConnections?
     var terminalSize: (rows: UInt16, columns: UInt16)?
     var manuallyStopped = false
+    /// The lock file does not say what phase this is.
+    var isPhaseStale = false
     /// The machine goes down: the policy starts nothing now, and after the boot as if nobody had stopped it.
     var shutDown = false
     private var isForwarding = false
@@ -121,8 +123,9 @@ package final class Supervisor {
 
     func setPhase(_ phase: PhaseRecord.Phase) {
         record.phase = phase
-        // A phase that cannot be written (full disk) is a worse `ps`, not a reason to stop.
-        try? lock.write(record)
+        // A phase that cannot be written (full disk) is a worse `ps`, not a reason to stop. Tried again when there is a moment: a running
+        // container that counts as created could not be told from one that is being started.
+        isPhaseStale = (try? lock.write(record)) == nil
     }
 
     // MARK: Runs
