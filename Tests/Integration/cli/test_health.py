@@ -327,6 +327,16 @@ def test_a_restart_begins_anew(berth):
     berth.ok("wait", "--condition", "healthy", name)
 
 
+def test_events(berth):
+    name = probed(berth, "test -e /good", "--health-retries", "1")
+    berth.ok("wait", "--condition", "unhealthy", name)
+    berth.ok("exec", name, "touch", "/good")
+    berth.ok("wait", "--condition", "healthy", name)
+    seen = berth.ok("events", "--since", "1h", "--until", "0s", "--filter", f"container={name}", "--format", "{{.Action}}").lines
+    assert [action for action in seen if "health" in action] == ["health_status: unhealthy", "health_status: healthy"]
+    assert not [action for action in seen if "probe" in action], "a probe is no event"
+
+
 # healthcheck run
 
 
