@@ -275,6 +275,7 @@ def test_f02_snapshots_killed_at_any_call(fresh, test_archive, command):
         fresh.sh("-v", "data:/d", FILL).check()
         fresh.ok("volume", "snapshot", "data", "old")
         fresh.sh("-v", "data:/d", "rm -r /d/dir; echo now > /d/now").check()
+        fresh.assert_clean()  # as in test_volume_archives.py
 
     def state():
         def content(name):
