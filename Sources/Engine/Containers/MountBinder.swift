@@ -31,7 +31,7 @@ extension Engine {
     }
 
     /// The driver of a volume that is there, or as this mount would make it.
-    private func driver(of mount: MountDefinition) throws(EngineError) -> LocalDriver? {
+    func driver(of mount: MountDefinition) throws(EngineError) -> LocalDriver? {
         let store = try self.store()
         let record = try stored { () throws(StoreError) in try store.volume(name: mount.source) }
         return LocalDriver(record?.options ?? mount.volumeOptions)

@@ -128,6 +128,7 @@ extension Engine {
         // Only what is opened from here on can be mounted on, or shown elsewhere.
         directory = try openDirectory(path, view)
         let layers = try stored { () throws(StoreError) in try store.layerDirectories(container: view.id) }
+        let mounts = use == .rootOnly ? [] : try stoppedMounts(view.definition, writable: use == .write)
         do throws(SystemError) {
             let mount = try mountLayers(layers, path, ids, writable: use == .write)
             // Overlay keeps its own hold of its scratch directory, and nobody else looks for anything there.
@@ -135,7 +136,7 @@ extension Engine {
             try moveMount(mount.fd, to: place.fd)
             let tree = ContainerTree(
                 root: mount, ids: ids, isRootReadOnly: view.definition.readOnlyRoot, place: path + "/work", lock: lock)
-            if use != .rootOnly { try mountVolumes(view.definition, in: tree, directory, ids, writable: use == .write) }
+            if use != .rootOnly { try mountVolumes(view.definition, mounts, in: tree, directory, writable: use == .write) }
             return tree
         } catch {
             // The place of a mount is missing in what was mounted read-only.
@@ -182,10 +183,10 @@ extension Engine {
         return SharedFD(try overlay.mount(lowerDescriptors: mapped))
     }
 
-    /// In the order in which a start mounts them. What a tmpfs had ended with the container.
     private func mountVolumes(
-        _ definition: ContainerDefinition, in tree: ContainerTree, _ directory: SharedFD, _ ids: IDTranslation, writable: Bool
+        _ definition: ContainerDefinition, _ mounts: [StoppedMount], in tree: ContainerTree, _ directory: SharedFD, writable: Bool
     ) throws(SystemError) {
+        let ids = tree.ids
         let root = RootfsPath(root: tree.root.fd)
         let targets = Set(definition.mounts.map(\.target))
         for (name, target) in NetworkFiles.targets where !targets.contains(target) {
@@ -193,36 +194,23 @@ extension Engine {
             let copy = try cloneMount(file.fd)
             try moveMount(copy.fd, to: place.fd)
         }
-        let sorted = definition.mounts.enumerated().sorted {
-            let (left, right) = ($0.element.target.utf8.count { $0 == 0x2f }, $1.element.target.utf8.count { $0 == 0x2f })
-            return left == right ? $0.offset < $1.offset : left < right
-        }
-        for (_, mount) in sorted where mount.kind != .tmpfs {
-            let path = mount.kind == .volume ? roots.store + "/volumes/" + mount.source + "/_data" : mount.source
+        for stopped in mounts {
+            let mount = stopped.mount
             let copy: SharedFD
-            do throws(SystemError) { copy = try openMountSource(mount, path) } catch {
+            do throws(SystemError) { copy = try open(stopped) } catch {
                 // It can still be read what else there is.
                 if !writable, error.errno == .noEntry { continue }
                 throw error
             }
-            if mount.kind == .volume, !ids.isNone {
+            if stopped.isMapped, !ids.isNone {
                 let namespace = try makeMappingNamespace(users: ids.users, groups: ids.groups)
                 try setMountAttributes(copy.fd, set: .idMapped, userNamespace: namespace.fd)
             }
-            if mount.readOnly {
+            if stopped.isReadOnly {
                 try setMountAttributes(copy.fd, set: .readOnly, recursive: mount.recursive && mount.recursiveReadOnly != .off)
             }
             let place = try root.makeTarget(mount.target, try copy.fd.isDirectory() ? .directory : .file)
             try moveMount(copy.fd, to: place.fd)
         }
-    }
-
-    /// A detached copy; a subpath leads nowhere out of the volume.
-    private func openMountSource(_ mount: MountDefinition, _ path: String) throws(SystemError) -> SharedFD {
-        var source = SharedFD(try FD.cwd.open(path, .path))
-        if !mount.subpath.isEmpty {
-            source = SharedFD(try source.fd.open(mount.subpath, .path, resolve: [.beneath, .noMagicLinks]))
-        }
-        return SharedFD(try cloneMount(source.fd, recursive: mount.recursive))
     }
 }

@@ -420,6 +420,27 @@ def test_volumes_and_binds(berth, source):
     assert berth.mounts() == []
 
 
+def test_other_mounts_of_a_container_that_does_not_run(berth, source):
+    """Volumes that lead elsewhere, images, and what has a layer of its own over it."""
+    (source / "elsewhere").mkdir()
+    (source / "elsewhere/seen").write_text("elsewhere\n")
+    for path in ("elsewhere", "elsewhere/seen"):
+        os.chown(source / path, berth.who.uid, berth.who.gid)
+    berth.ok("volume", "create", "-o", "type=none", "-o", f"device={source}/elsewhere", "-o", "o=bind", "leads")
+    flags = ["-v", "leads:/mnt/leads", "--mount", f"type=image,source={berth.image},target=/mnt/image", "-v", f"{source}/elsewhere:/mnt/over:O"]
+    berth.ok("create", "--name", "box", "--network", "none", *flags, berth.image, "true")
+    for _ in range(2):
+        assert read(berth, "/mnt/leads/seen") == read(berth, "/mnt/over/seen") == "elsewhere\n"
+        assert "root:x:0" in read(berth, "/mnt/image/etc/passwd")
+        berth.ok("cp", source / "file", "box:/mnt/leads/new")
+        assert (source / "elsewhere/new").read_text() == "content\n"
+        berth.call("cp", source / "file", "box:/mnt/over/x").fails(1, "mounted volume is marked read-only")
+        berth.call("cp", source / "file", "box:/mnt/image/x").fails(1, "mounted volume is marked read-only")
+        berth.ok("start", "-a", "box")
+    berth.ok("rm", "box")
+    berth.ok("volume", "rm", "leads")
+
+
 def test_a_read_only_container(berth, source):
     berth.up("--name", "box", "--read-only", "-v", "/data", "--tmpfs", "/scratch")
     for state in ("running", "exited"):
