@@ -76,6 +76,8 @@ extension Engine {
         }
         let signal = image.stopSignal.isEmpty ? nil : try? SignalName.parse(image.stopSignal)
         if definition.stopSignal != signal ?? 15 { result.stopSignal = SignalName.text(definition.stopSignal) }
+        // Completed from the image's when the container was made.
+        if let check = definition.health?.check { result.healthcheck = check }
         // As docker: triggers are for the next build from the image, and are not handed on.
         result.onBuild = []
         return result

@@ -76,13 +76,14 @@ def test_the_containers_own_settings(fresh, test_archive):
     fresh.ok("load", "-i", test_archive, timeout=60)
     fresh.ok(
         "create", "--name", "box", "--network", "none", "-e", "OWN=1", "-l", "own=label", "-u", "app", "-w", "/tmp", "--entrypoint", "/bin/echo",
-        "--stop-signal", "SIGQUIT", "--expose", "99", "-v", "/vol", "test", "hello",
+        "--stop-signal", "SIGQUIT", "--expose", "99", "--health-cmd", "true", "--health-retries", "7", "-v", "/vol", "test", "hello",
     )  # fmt: skip
     fresh.ok("commit", "box", "own", timeout=60)
     settings = config(fresh, "own")["Config"]
     assert settings["Entrypoint"] == ["/bin/echo"] and settings["Cmd"] == ["hello"] and settings["User"] == "app"
     assert "OWN=1" in settings["Env"] and settings["Labels"]["own"] == "label" and settings["WorkingDir"] == "/tmp"
     assert settings["StopSignal"] == "SIGQUIT" and "99/tcp" in settings["ExposedPorts"] and "/vol" in settings["Volumes"]
+    assert settings["Healthcheck"] == {"Test": ["CMD-SHELL", "true"], "Retries": 7}
     assert fresh.run("own").check().text == "hello"
     # A new entrypoint drops the command that was written for the old one.
     fresh.ok("commit", "-c", 'ENTRYPOINT ["/bin/true"]', "box", "other", timeout=60)
