@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Measures Berth against its peers, every row in one run, and writes bench/RESULTS.md.
 
-usage: bench/run.py [--rows run,runtime,exec,memory,many,health,bridge,traffic,usertraffic,names,ports,netmemory,cp,commit,load,log,pull,push,rmi,images]
+usage: bench/run.py [--rows run,runtime,exec,memory,many,stats,health,bridge,traffic,usertraffic,names,ports,netmemory,cp,commit,load,log,pull,push,rmi,images]
                     [--quick] [--scale N] [--store loop|disk|memory] [--output FILE]
 
 Needs root (the peers do) and a release build. `make bench` brings both. Everything lives below one temporary directory;
@@ -244,6 +244,27 @@ class Bench(FileRows, HealthRows, ImageRows, NetworkRows):
             engine.remove_all()
         return [start, listing]
 
+    def stats(self):
+        count = 40 if self.quick else 200
+        table = Table("stats", f"`stats --no-stream` of {count} containers", "ms, median (min–max)", "Faster than both")
+        for name in ("berth", "podman", "docker"):
+            engine = self.engines.get(name)
+            if not engine:
+                table.add(name, self.missing[name])
+                continue
+            say(f"  {name}")
+            _, failures, text = harness.parallel([engine.run("-d", IMAGE, "sleep", "3600") for _ in range(count)], 4)
+            command = engine.call("stats", "--no-stream")
+            if failures:
+                table.add(name, NotMeasured(f"{failures} of {count} did not start: {text}"))
+            elif (shown := len(output(command).splitlines()) - 1) != count:
+                table.add(name, NotMeasured(f"shows {shown} of {count}"))
+            else:
+                table.add(name, interleaved({name: command}, self.rounds(10), warm=1)[name], at_least=None if name == "berth" else 1)
+            engine.remove_all()
+        table.note = "Berth and docker read twice, 50 ms and one second apart, for the processor time of that while; podman once, for that since the start."
+        return [table]
+
     def log(self):
         table = Table(
             "log", "`dd` of text to stdout, through the log", "MB/s", "At least 3 times as much. 32 MB of lines of 100 bytes, eight times, "
@@ -320,7 +341,7 @@ def machine(versions):
 def main():
     parser = argparse.ArgumentParser()
     on_hosts = ["bridge", "traffic", "usertraffic", "names", "ports", "netmemory"]
-    names = ["run", "runtime", "exec", "memory", "many", "health", *on_hosts, "cp", "commit", "load", "log", "pull", "push", "rmi", "images"]
+    names = ["run", "runtime", "exec", "memory", "many", "stats", "health", *on_hosts, "cp", "commit", "load", "log", "pull", "push", "rmi", "images"]
     parser.add_argument("--rows", default=",".join(names))
     parser.add_argument("--quick", action="store_true", help="a fifth of the rounds, 40 containers started in parallel")
     parser.add_argument("--scale", type=int, default=1, help="files of cp and commit, images of load, pull, push, rmi and images are so many times smaller")

@@ -32,14 +32,23 @@ extension Cgroup {
     ///
     /// Order matters where the kernel checks pairs (memory and swap, quota and period): lowering and raising both work.
     /// A v1 controller that `create` left out is added, and the container's processes are moved into it (slow: up to
-    /// 15 ms for each); ``record`` has changed then.
+    /// 15 ms for each); ``record`` has changed then. When the kernel refuses a part, what was written before is written back.
     /// - Throws: as ``apply(_:)``; with `checkBeforeUpdate`, `.invalid` for a memory limit below the current usage.
     public func update(_ resources: LinuxResources) throws(CgroupError) {
         try resources.validate()
         try addMissingHierarchies(for: resources)
-        try apply(resources)
-        if let scope = record.scope {
-            try SystemdScope.update(scope, rootless: record.rootless, try SystemdScope.limits(resources))
+        let written = CgroupJournal()
+        journal = written
+        defer { journal = nil }
+        do throws(CgroupError) {
+            try apply(resources)
+            if let scope = record.scope {
+                try SystemdScope.update(scope, rootless: record.rootless, try SystemdScope.limits(resources))
+            }
+        } catch {
+            journal = nil
+            written.undo()
+            throw error
         }
     }
 

@@ -46,6 +46,7 @@ public final class Cgroup {
         if let open = directories[index] { return open }
         let opened = try CgroupDirectory(path: record.entries[index].path)
         opened.onWrite = onWrite
+        opened.journal = journal
         directories[index] = opened
         return opened
     }
@@ -68,6 +69,11 @@ public final class Cgroup {
             if let directory = try legacyDirectory(controller) { return directory }
         }
         return record.entries.isEmpty ? nil : try directory(at: 0)
+    }
+
+    /// While a change is under way that is to be taken back where a part of it is refused.
+    var journal: CgroupJournal? {
+        didSet { for directory in directories { directory?.journal = journal } }
     }
 
     // MARK: For tests

@@ -11,6 +11,8 @@ final class CgroupDirectory {
     private let owner: SharedFD
     /// Told of every write that succeeded; for tests that check order.
     var onWrite: ((_ file: String, _ value: String) -> Void)?
+    /// Told what a file holds before each write to it.
+    var journal: CgroupJournal?
 
     /// - Throws: `.notFound` when it is gone.
     init(path: String) throws(CgroupError) {
@@ -48,9 +50,11 @@ final class CgroupDirectory {
     }
 
     private func put(_ opened: Int32, _ file: String, _ value: String) -> Errno {
+        let before = journal == nil ? nil : try? readIfPresent(file)
         var copy = value
         let written = copy.withUTF8 { cl_write(opened, $0.baseAddress, $0.count) }
         if written < 0 { return Errno(rawValue: Int32(truncatingIfNeeded: -written)) }
+        if let journal, let before { journal.note(self, file, value, before) }
         onWrite?(file, value)
         return Errno(rawValue: 0)
     }
@@ -79,7 +83,19 @@ final class CgroupDirectory {
 
     /// A file that holds one number; nil when the kernel has no such file or it is not a number.
     func number(_ file: String) throws(CgroupError) -> UInt64? {
-        try readIfPresent(file).flatMap { KeyedText($0).single }
+        let opened = cl_openat(fd.rawValue, file, O_RDONLY, 0)
+        if opened == -ENOENT { return nil }
+        if opened < 0 { throw CgroupError(Errno(rawValue: -opened), "read", file) }
+        defer { _ = cl_close(opened) }
+        // Twenty digits at most, and one read: statistics of many containers are made of these.
+        var buffer = [UInt8](repeating: 0, count: 32)
+        let count = cl_read(opened, &buffer, buffer.count)
+        if count < 0 {
+            let errno = Errno(rawValue: Int32(truncatingIfNeeded: -count))
+            if errno == .noEntry || errno == .notSupported { return nil }
+            throw CgroupError(errno, "read", file)
+        }
+        return KeyedText(Array(buffer[..<count])).single
     }
 
     private func readToEnd(_ opened: Int32, _ file: String) throws(CgroupError) -> [UInt8] {

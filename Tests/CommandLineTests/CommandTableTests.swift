@@ -64,9 +64,12 @@ enum Table {
         ("network reload c", .networkReload), ("system boot", .systemBoot), ("system shutdown -t 3", .systemShutDown),
         ("system install-service --print", .installService),
         ("container port c 80/tcp", .port), ("healthcheck run c", .healthcheckRun),
-        ("update --publish-add 80 c", .update), ("container update c", .update),
+        ("update --publish-add 80 c", .update), ("container update c", .update), ("stats", .stats),
         ("cp a c:b", .copy), ("container cp c:a -", .copy), ("diff c", .diff), ("container diff c", .diff), ("export -o x c", .export),
         ("container export c", .export), ("commit -m x c n:1", .commit), ("container commit c", .commit),
+        ("container stats a b", .stats), ("container exists c", .containerExists), ("container cleanup -a", .containerCleanUp),
+        ("unshare id -u", .unshare), ("stop -a", .stop), ("kill --latest", .kill), ("rm --filter name=x", .rm), ("exec -l x", .exec),
+        ("port -a", .port), ("top -l", .top), ("top -l aux", .top),
     ]
 
     @Test(arguments: spellings) func reaches(_ line: String, _ verb: Verb) throws {

@@ -83,7 +83,7 @@ import Testing
 
     @Test(arguments: [
         ("run --link-local-ip 169.254.1.1 img", "not supported yet: --link-local-ip"),
-        ("network create --scope swarm n", "not supported yet: --scope"), ("update -m 1g c", "not supported yet: --memory"),
+        ("network create --scope swarm n", "not supported yet: --scope"), ("update --ulimit nofile=5 c", "not supported yet: --ulimit"),
         ("run --health-log-destination x --replace img", "not supported yet: --health-log-destination, --replace"),
         ("--host x ps", "not supported yet: --host"), ("rm --link x", "not supported yet: --link"),
         ("image prune --external", "not supported yet: --external"), ("start --checkpoint x y", "not supported yet: --checkpoint"),

@@ -47,8 +47,9 @@ struct InspectCommand {
     }
 
     private func names(_ kinds: [Kind]) throws(CommandError) -> [String] {
+        guard kinds == [.volume] else { return try session.containers() }
         // Without names it was --all.
-        guard kinds == [.volume], session.arguments.positionals.isEmpty else { return session.arguments.positionals }
+        if !session.arguments.positionals.isEmpty { return session.arguments.positionals }
         return try engine { () throws(EngineError) in try session.engine.volumes().map(\.name) }
     }
 

@@ -11,13 +11,14 @@ struct StartCommand {
 
     func run() throws(CommandError) -> Int32 {
         let arguments = session.arguments
+        let names = try session.containers { !$0.isAlive && $0.observation.status != .restarting }
         if arguments.bool("attach") || arguments.bool("interactive") {
-            guard arguments.positionals.count == 1 else {
+            guard names.count == 1, let name = names.first else {
                 throw CommandError("you cannot start and attach multiple containers at once")
             }
-            return try runAttached(arguments.positionals[0])
+            return try runAttached(name)
         }
-        return session.forEach(arguments.positionals) { (name) throws(EngineError) in
+        return session.forEach(names) { (name) throws(EngineError) in
             try session.engine.start(name)
             return name
         }
@@ -28,7 +29,7 @@ struct StartCommand {
         do throws(EngineError) {
             guard let starting = try session.engine.prepareStart(name) else {
                 return try AttachCommand(session).attach(
-                    name, input: arguments.bool("interactive"), keys: arguments.string("detach-keys"), proxy: true)
+                    name, input: arguments.bool("interactive"), keys: arguments.string("detach-keys"), proxy: arguments.bool("sig-proxy"))
             }
             session.tellWarnings()
             let definition = starting.definition
@@ -41,7 +42,7 @@ struct StartCommand {
                 try starting.connection.start()
                 outcome = try AttachSession.run(
                     starting.connection, consume attached,
-                    try Foreground.options(definition, keys: arguments.string("detach-keys"), proxy: true))
+                    try Foreground.options(definition, keys: arguments.string("detach-keys"), proxy: arguments.bool("sig-proxy")))
             } catch {
                 throw EngineError(control: error)
             }
@@ -64,7 +65,7 @@ struct StopCommand {
     func run() throws(CommandError) -> Int32 {
         let arguments = session.arguments
         let signal = try SignalArgument.read(arguments)
-        return stop(arguments.positionals) { (name) throws(EngineError) in
+        return stop(try session.containers(where: \.canEnd)) { (name) throws(EngineError) in
             try session.engine.beginStop(name, signal: signal, timeout: arguments.int64("timeout"))
         }
     }
@@ -76,6 +77,7 @@ struct StopCommand {
             do throws(EngineError) {
                 stopping.append((name, try begin(name)))
             } catch {
+                if error.code == .notFound, session.isGiven("ignore") { continue }
                 session.complain("Error: " + error.description)
                 status = 1
             }
@@ -110,7 +112,8 @@ struct RestartCommand {
     func run() throws(CommandError) -> Int32 {
         let arguments = session.arguments
         let signal = try SignalArgument.read(arguments)
-        return session.forEach(arguments.positionals) { (name) throws(EngineError) in
+        let running = arguments.bool("running")
+        return session.forEach(try session.containers { !running || $0.canEnd }) { (name) throws(EngineError) in
             try session.engine.restart(name, signal: signal, timeout: arguments.int64("timeout"))
             return name
         }
@@ -124,7 +127,7 @@ struct KillCommand {
 
     func run() throws(CommandError) -> Int32 {
         let signal = try engine { () throws(EngineError) in try SignalName.parse(session.arguments.string("signal")) }
-        return session.forEach(session.arguments.positionals) { (name) throws(EngineError) in
+        return session.forEach(try session.containers(where: \.isAlive)) { (name) throws(EngineError) in
             try session.engine.kill(name, signal: signal)
             return name
         }
@@ -139,10 +142,19 @@ struct RemoveCommand {
     func run() throws(CommandError) -> Int32 {
         let arguments = session.arguments
         let force = arguments.bool("force")
-        return session.forEach(arguments.positionals) { (name) throws(EngineError) in
+        if arguments.isSet("time"), !force { throw CommandError("--force option must be specified to use the --time option") }
+        let timeout = arguments.int64("time")
+        return session.forEach(try session.containers()) { (name) throws(EngineError) in
             do throws(EngineError) {
-                try session.engine.remove(name, force: force, volumes: arguments.bool("volumes"))
+                if let timeout { try session.engine.stop(name, timeout: timeout) }
+                do throws(EngineError) {
+                    try session.engine.remove(name, force: force, volumes: arguments.bool("volumes"))
+                } catch {
+                    // One that is removed at its end has gone with it.
+                    guard timeout != nil, error.code == .notFound else { throw error }
+                }
             } catch {
+                if error.code == .notFound, arguments.bool("ignore") { return nil }
                 guard force, error.code == .notFound else { throw error }
                 // With -f it is enough that the container is not there: told, and no failure.
                 session.complain("Error: " + error.description)
@@ -159,14 +171,14 @@ struct PauseCommand {
     init(_ session: Session) { self.session = session }
 
     func pause() throws(CommandError) -> Int32 {
-        session.forEach(session.arguments.positionals) { (name) throws(EngineError) in
+        session.forEach(try session.containers { $0.observation.status == .running }) { (name) throws(EngineError) in
             try session.engine.pause(name)
             return name
         }
     }
 
     func unpause() throws(CommandError) -> Int32 {
-        session.forEach(session.arguments.positionals) { (name) throws(EngineError) in
+        session.forEach(try session.containers { $0.observation.status == .paused }) { (name) throws(EngineError) in
             try session.engine.unpause(name)
             return name
         }
@@ -204,7 +216,7 @@ struct WaitCommand {
         guard let interval = DurationOption.parse(text) ?? Int64(text).flatMap({ $0 >= 0 && $0 < 1 << 40 ? $0 * 1_000_000 : nil }) else {
             throw CommandError("invalid interval \"\(text)\": give a duration as 250ms or 5s")
         }
-        return session.forEach(arguments.positionals) { (name) throws(EngineError) in
+        return session.forEach(try session.containers()) { (name) throws(EngineError) in
             do throws(EngineError) {
                 return "\(try session.engine.wait(name, for: chosen, interval: max(interval, 1_000_000)))"
             } catch {
@@ -222,9 +234,10 @@ struct AttachCommand {
 
     func run() throws(CommandError) -> Int32 {
         let arguments = session.arguments
+        let name = try session.container().name
         do throws(EngineError) {
             return try attach(
-                arguments.positionals.first ?? "", input: !arguments.bool("no-stdin"),
+                name, input: !arguments.bool("no-stdin"),
                 keys: arguments.string("detach-keys"),
                 proxy: arguments.bool("sig-proxy"))
         } catch {
@@ -260,6 +273,11 @@ struct AttachCommand {
             throw EngineError(.runtime, sentence: error.text, exitCode: error.status)
         }
     }
+}
+
+extension ContainerView {
+    /// Whether there is something to stop: a process, or a next run that its restart policy wants.
+    fileprivate var canEnd: Bool { isAlive || observation.status == .restarting }
 }
 
 /// `berth internal …`, run by the program itself inside the user namespace.

@@ -32,15 +32,11 @@ struct ListCommand {
         var count = arguments.int("last") ?? -1
         if arguments.bool("latest") { count = 1 }
         let all = arguments.bool("all") || count > 0 || filter.looksAtStatus
-        let bounds = try filter.bounds(views) { (name) throws(EngineError) in
-            try session.engine.definition(of: name).createdAt
-        }
-        let images = try filter.ancestors { (name) throws(EngineError) in (try? session.engine.image(name))?.id }
-        let networks = filter.looksAtNetworks ? try session.engine.connectedNetworks(of: views) : [:]
+        let matches = try filter.matcher(views, session.engine)
         var result: [ContainerView] = []
         for view in views {
             let isShown = all || view.isAlive || view.observation.status == .restarting
-            if isShown, filter.matches(view, bounds, images), filter.matches(networks: networks[view.id] ?? []) { result.append(view) }
+            if isShown, matches(view) { result.append(view) }
             if count > 0, result.count == count { break }
         }
         return result
@@ -226,8 +222,16 @@ struct ContainerFilter {
     /// Docker shows all states when a filter asks for one.
     var looksAtStatus: Bool { values["status"] != nil || values["exited"] != nil }
 
+    /// Whether one of the containers is meant.
+    func matcher(_ views: [ContainerView], _ engine: Engine) throws(EngineError) -> (ContainerView) -> Bool {
+        let bounds = try bounds(views) { (name) throws(EngineError) in try engine.definition(of: name).createdAt }
+        let images = try ancestors { (name) throws(EngineError) in (try? engine.image(name))?.id }
+        let networks = looksAtNetworks ? try engine.connectedNetworks(of: views) : [:]
+        return { view in matches(view, bounds, images) && matches(networks: networks[view.id] ?? []) }
+    }
+
     /// The creation times that `before` and `since` mean.
-    func bounds(
+    private func bounds(
         _ views: [ContainerView], _ created: (String) throws(EngineError) -> Int64
     ) throws(EngineError) -> (before: Int64, since: Int64) {
         var before = Int64.max
@@ -237,7 +241,7 @@ struct ContainerFilter {
         return (before, since)
     }
 
-    func ancestors(_ id: (String) throws(EngineError) -> String?) throws(EngineError) -> [String] {
+    private func ancestors(_ id: (String) throws(EngineError) -> String?) throws(EngineError) -> [String] {
         var result: [String] = []
         for name in values["ancestor"] ?? [] { if let found = try id(name) { result.append(found) } }
         return result
@@ -283,10 +287,10 @@ struct ContainerFilter {
         return exposed.contains { wanted in definition.exposed.contains { overlaps(wanted, $0) } }
     }
 
-    var looksAtNetworks: Bool { values["network"] != nil }
+    private var looksAtNetworks: Bool { values["network"] != nil }
 
     /// By name or id.
-    func matches(networks: [(name: String, id: String)]) -> Bool {
+    private func matches(networks: [(name: String, id: String)]) -> Bool {
         guard let wanted = values["network"] else { return true }
         return wanted.contains { text in networks.contains { $0.name == text || !text.isEmpty && $0.id.hasPrefix(text) } }
     }

@@ -18,7 +18,7 @@ struct RunOptions {
             try readIsolation(into: &request.definition)
             request.imageVolumes = try ContainerRequest.ImageVolumes(option: arguments.string("image-volume"))
             try readNetworks(into: &request)
-            readResources(into: &request.definition)
+            try readResources(into: &request.definition)
             try readLife(into: &request)
         } catch {
             throw CommandError(error, running: true)
@@ -88,6 +88,7 @@ struct RunOptions {
         definition.volumeDriver = arguments.string("volume-driver")
         definition.readOnlyRoot = arguments.bool("read-only")
         for text in arguments.strings("device") { definition.devices.append(try DeviceRequest(option: text)) }
+        for text in arguments.strings("device-cgroup-rule") { definition.deviceRules.append(try DeviceRuleOption.check(text)) }
         if let size = arguments.int64("shm-size") { definition.shmSize = size }
     }
 
@@ -168,24 +169,12 @@ struct RunOptions {
         request.networks[0] = first
     }
 
-    private func readResources(into definition: inout ContainerDefinition) {
+    private func readResources(into definition: inout ContainerDefinition) throws(EngineError) {
         func given(_ name: String) -> Int64? { arguments.isSet(name) ? arguments.int64(name) : nil }
-        definition.resources.memory = given("memory")
-        definition.resources.memoryReservation = given("memory-reservation")
-        definition.resources.memorySwap = given("memory-swap")
+        definition.resources = try ResourceRequest(arguments)
         definition.resources.memorySwappiness = given("memory-swappiness")
         definition.resources.disableOOMKiller = arguments.bool("oom-kill-disable")
         definition.oomScoreAdjustment = given("oom-score-adj").map { Int($0) }
-        definition.resources.pidsLimit = given("pids-limit")
-        definition.resources.blockIOWeight = given("blkio-weight")
-        definition.resources.nanoCPUs = given("cpus")
-        definition.resources.cpuShares = given("cpu-shares")
-        definition.resources.cpuPeriod = given("cpu-period")
-        definition.resources.cpuQuota = given("cpu-quota")
-        definition.resources.cpuRealtimePeriod = given("cpu-rt-period")
-        definition.resources.cpuRealtimeRuntime = given("cpu-rt-runtime")
-        definition.resources.cpusetCPUs = arguments.string("cpuset-cpus")
-        definition.resources.cpusetMems = arguments.string("cpuset-mems")
     }
 
     private func readLife(into request: inout ContainerRequest) throws(EngineError) {

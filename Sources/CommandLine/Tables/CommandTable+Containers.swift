@@ -3,6 +3,12 @@ import Flags
 extension CommandTable {
     private static let imageAndCommand = "IMAGE [COMMAND] [ARG...]"
     private static let oneOrMore = "CONTAINER [CONTAINER...]"
+    /// Containers that are named, or those that podman's flags choose.
+    private static let oneOrChosen = Arity.when(
+        ["all", "latest", "filter", "running"], .none, otherwise: .when(["cidfile"], .any, otherwise: .atLeast(1)))
+
+    /// - Parameter rest: what is accepted beside `--latest`.
+    private static func latestOr(_ arity: Arity, or rest: Arity = .none) -> Arity { .when(["latest"], rest, otherwise: arity) }
 
     var run: Command {
         Command(
@@ -27,47 +33,37 @@ extension CommandTable {
     var start: Command {
         Command(
             "start", spellings: ["container start", "start"], operands: Self.oneOrMore,
-            summary: "Start containers that are not running", arity: .atLeast(1),
+            summary: "Start containers that are not running", arity: Self.oneOrChosen,
             completion: [.names(.stoppedContainers)], flags: ContainerFlags.start,
-            unsupported: {
-                Flag.unsupported(values: "checkpoint checkpoint-dir filter/f", switches: "all latest/l sig-proxy")
-            }, run: action(.start))
+            unsupported: { Flag.unsupported(values: "checkpoint checkpoint-dir") }, run: action(.start))
     }
 
     var stop: Command {
         Command(
             "stop", spellings: ["container stop", "stop"], operands: Self.oneOrMore,
-            summary: "Ask containers to end, and kill those that do not", arity: .atLeast(1),
-            completion: [.names(.runningContainers)], flags: ContainerFlags.stop,
-            unsupported: { Flag.unsupported(values: "cidfile filter/f", switches: "all/a ignore/i latest/l") },
-            run: action(.stop))
+            summary: "Ask containers to end, and kill those that do not", arity: Self.oneOrChosen,
+            completion: [.names(.runningContainers)], flags: ContainerFlags.stop, run: action(.stop))
     }
 
     var kill: Command {
         Command(
             "kill", spellings: ["container kill", "kill"], operands: Self.oneOrMore,
-            summary: "Send a signal to containers", arity: .atLeast(1), completion: [.names(.runningContainers)],
-            flags: ContainerFlags.kill,
-            unsupported: { Flag.unsupported(values: "cidfile", switches: "all/a latest/l") }, run: action(.kill))
+            summary: "Send a signal to containers", arity: Self.oneOrChosen, completion: [.names(.runningContainers)],
+            flags: ContainerFlags.kill, run: action(.kill))
     }
 
     var restart: Command {
         Command(
             "restart", spellings: ["container restart", "restart"], operands: Self.oneOrMore,
-            summary: "Stop containers and start them again", arity: .atLeast(1), completion: [.names(.containers)],
-            flags: ContainerFlags.stop,
-            unsupported: { Flag.unsupported(values: "cidfile filter/f", switches: "all/a latest/l running") },
-            run: action(.restart))
+            summary: "Stop containers and start them again", arity: Self.oneOrChosen, completion: [.names(.containers)],
+            flags: ContainerFlags.restart, run: action(.restart))
     }
 
     func rm(_ name: String, aliases: [String] = []) -> Command {
         Command(
             name, aliases: aliases, spellings: ["container rm", "container remove", "rm"], operands: Self.oneOrMore,
-            summary: "Remove containers", arity: .atLeast(1), completion: [.names(.containers)],
-            flags: ContainerFlags.rm,
-            unsupported: {
-                Flag.unsupported(values: "cidfile filter time/t", switches: "all/a depend ignore/i latest link/l")
-            }, run: action(.rm))
+            summary: "Remove containers", arity: Self.oneOrChosen, completion: [.names(.containers)],
+            flags: ContainerFlags.rm, unsupported: { Flag.unsupported(switches: "depend link/l") }, run: action(.rm))
     }
 
     func ps(_ name: String, aliases: [String] = []) -> Command {
@@ -102,18 +98,17 @@ extension CommandTable {
     var attach: Command {
         Command(
             "attach", spellings: ["container attach", "attach"], operands: "CONTAINER",
-            summary: "Connect this terminal to a running container", arity: .exactly(1),
-            completion: [.names(.runningContainers)], flags: ContainerFlags.attach,
-            unsupported: { Flag.unsupported(switches: "latest/l") }, run: action(.attach))
+            summary: "Connect this terminal to a running container", arity: Self.latestOr(.exactly(1)),
+            completion: [.names(.runningContainers)], flags: ContainerFlags.attach, run: action(.attach))
     }
 
     var wait: Command {
         Command(
             "wait", spellings: ["container wait", "wait"], operands: Self.oneOrMore,
             summary: "Wait until containers end, then print their exit codes",
-            examples: [Example("Until its health check succeeds", "berth wait --condition healthy web")], arity: .atLeast(1),
+            examples: [Example("Until its health check succeeds", "berth wait --condition healthy web")], arity: Self.latestOr(.atLeast(1)),
             completion: [.names(.containers)], flags: ContainerFlags.wait,
-            unsupported: { Flag.unsupported(switches: "exit-first-match latest/l") }, run: action(.wait))
+            unsupported: { Flag.unsupported(switches: "exit-first-match") }, run: action(.wait))
     }
 
     var healthcheck: Command {
@@ -129,27 +124,22 @@ extension CommandTable {
     var top: Command {
         Command(
             "top", spellings: ["container top", "top"], operands: "CONTAINER [ps OPTIONS]",
-            summary: "List the processes of a container", arity: .atLeast(1), interspersed: false,
-            completion: [.names(.runningContainers), .nothing],
-            unsupported: { Flag.unsupported(switches: "latest/l") }, run: action(.top))
+            summary: "List the processes of a container", arity: Self.latestOr(.atLeast(1), or: .any), interspersed: false,
+            completion: [.names(.runningContainers), .nothing], flags: { [ContainerFlags.latest()] }, run: action(.top))
     }
 
     var pause: Command {
         Command(
             "pause", spellings: ["container pause", "pause"], operands: Self.oneOrMore,
-            summary: "Freeze all processes of containers", arity: .atLeast(1),
-            completion: [.names(.runningContainers)], unsupported: Self.unsupportedByPause, run: action(.pause))
+            summary: "Freeze all processes of containers", arity: Self.oneOrChosen,
+            completion: [.names(.runningContainers)], flags: ContainerFlags.pause, run: action(.pause))
     }
 
     var unpause: Command {
         Command(
             "unpause", spellings: ["container unpause", "unpause"], operands: Self.oneOrMore,
-            summary: "Let frozen containers go on", arity: .atLeast(1), completion: [.names(.runningContainers)],
-            unsupported: Self.unsupportedByPause, run: action(.unpause))
-    }
-
-    @Sendable private static func unsupportedByPause() -> [Flag] {
-        Flag.unsupported(values: "cidfile filter/f", switches: "all/a latest/l")
+            summary: "Let frozen containers go on", arity: Self.oneOrChosen, completion: [.names(.runningContainers)],
+            flags: ContainerFlags.pause, run: action(.unpause))
     }
 
     var rename: Command {
@@ -162,43 +152,107 @@ extension CommandTable {
     var port: Command {
         Command(
             "port", spellings: ["container port", "port"], operands: "CONTAINER [PORT[/PROTO]]",
-            summary: "Show where the ports of a container are published", arity: .range(1, 2), completion: [.names(.containers), .nothing],
-            unsupported: { Flag.unsupported(switches: "all/a latest/l") }, run: action(.port))
+            summary: "Show where the ports of a container are published",
+            arity: .when(["all"], .none, otherwise: Self.latestOr(.range(1, 2), or: .atMost(1))),
+            completion: [.names(.containers), .nothing], flags: ContainerFlags.port, run: action(.port))
+    }
+
+    var containerExists: Command {
+        Command(
+            "exists", operands: "CONTAINER", summary: "Say by the exit status whether a container is here",
+            details: """
+                Say by the exit status whether a container is here
+
+                Ends with 0 when it is here, with 1 when it is not. Prints nothing.
+                """,
+            arity: .exactly(1), completion: [.names(.containers)],
+            flags: { [.bool("external", nil, "Accepted for podman's sake: there are no others")] },
+            run: action(.containerExists))
+    }
+
+    var cleanUp: Command {
+        Command(
+            "cleanup", operands: Self.oneOrMore, summary: "Take away what killed supervisors left of containers",
+            details: """
+                Take away what killed supervisors left of containers
+
+                A container that has ended leaves nothing behind but itself; the next
+                start would clear this away too.
+                """,
+            arity: Self.oneOrChosen, completion: [.names(.stoppedContainers)], flags: ContainerFlags.cleanUp,
+            unsupported: { Flag.unsupported(values: "exec", switches: "rmi") }, run: action(.containerCleanUp))
+    }
+
+    var unshare: Command {
+        Command(
+            "unshare", operands: "[COMMAND] [ARG...]", summary: "Run a command as root of this user's containers",
+            details: """
+                Run a command as root of this user's containers
+
+                It runs in the user namespace that their files belong to, with mounts
+                of its own. Without a command a shell. Not for root, who needs none.
+                """,
+            examples: [Example("Who owns the files of a volume, as containers see it", "berth unshare ls -l ~/data")],
+            arity: .any, interspersed: false, completion: [.file],
+            unsupported: { Flag.unsupported(switches: "rootless-netns") }, run: action(.unshare))
+    }
+
+    var stats: Command {
+        Command(
+            "stats", spellings: ["container stats", "stats"], operands: "[CONTAINER...]",
+            summary: "Show live what containers use",
+            details: """
+                Show live what containers use: those that are named, or all that run
+
+                The table is drawn anew every second. Processor time is a share of one
+                processor, so that 200% is two of them. Memory is without page cache
+                that the kernel would take back first. What nobody can tell is --.
+                """,
+            examples: [
+                Example("A look at all that run, for a program to read", "berth stats --no-stream --format json"),
+                Example("Two columns of one container", "berth stats --format 'table {{.Name}}\\t{{.MemUsage}}' web"),
+            ],
+            arity: .any, completion: [.names(.runningContainers)], flags: ContainerFlags.stats, run: action(.stats))
     }
 
     var update: Command {
         Command(
             "update", spellings: ["container update", "update"], operands: Self.oneOrMore,
-            summary: "Change published ports and network rates of containers",
+            summary: "Change limits, restart policy, ports and more of containers",
+            details: """
+                Change limits, restart policy, ports and more of containers
+
+                Limits, the restart policy, ports and rates change at once where a
+                container runs, and stay for its next starts. The environment is that
+                of the next start. A container is changed as asked for or not at all.
+                """,
             examples: [
+                Example("More memory for a container that runs", "berth update --memory 512m --memory-swap 1g web"),
+                Example("Start it again whenever it ends", "berth update --restart always web"),
                 Example("A further port of a container that runs", "berth update --publish-add 8443:443 web"),
                 Example("At most 20 Mbit/s from now on out of it", "berth update --network-rate out=20mbit web"),
             ],
-            arity: .atLeast(1), completion: [.names(.containers)], flags: ContainerFlags.update,
+            arity: Self.latestOr(.atLeast(1)), completion: [.names(.containers)], flags: ContainerFlags.update,
             unsupported: {
                 Flag.unsupported(
                     values: """
-                        blkio-weight blkio-weight-device cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpu-shares/c cpus cpuset-cpus
-                        cpuset-mems device-read-bps device-read-iops device-write-bps device-write-iops env/e health-cmd
+                        health-cmd
                         health-interval health-log-destination health-max-log-count health-max-log-size health-on-failure
                         health-retries health-start-period health-startup-cmd health-startup-interval health-startup-retries
-                        health-startup-success health-startup-timeout health-timeout kernel-memory memory/m memory-reservation
-                        memory-swap memory-swappiness pids-limit restart ulimit unsetenv
-                        """, switches: "latest/l no-healthcheck")
+                        health-startup-success health-startup-timeout health-timeout kernel-memory memory-swappiness ulimit
+                        """, switches: "no-healthcheck")
             }, run: action(.update))
     }
 
     var inspect: Command {
         Command(
             "inspect", operands: "NAME|ID [NAME|ID...]", summary: "Show all that is known of containers and images",
-            arity: .atLeast(1), completion: [.names(.containers)], flags: ContainerFlags.inspectAny,
-            unsupported: { Flag.unsupported(switches: "latest/l") }, run: action(.inspect))
+            arity: Self.latestOr(.atLeast(1)), completion: [.names(.containers)], flags: ContainerFlags.inspectAny, run: action(.inspect))
     }
 
     var inspectContainer: Command {
         Command(
-            "inspect", operands: Self.oneOrMore, summary: "Show all that is known of containers", arity: .atLeast(1),
-            completion: [.names(.containers)], flags: ContainerFlags.inspect,
-            unsupported: { Flag.unsupported(switches: "latest/l") }, run: action(.inspectContainer))
+            "inspect", operands: Self.oneOrMore, summary: "Show all that is known of containers", arity: Self.latestOr(.atLeast(1)),
+            completion: [.names(.containers)], flags: ContainerFlags.inspect, run: action(.inspectContainer))
     }
 }

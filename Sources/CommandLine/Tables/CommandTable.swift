@@ -43,15 +43,16 @@ struct CommandTable: Sendable {
             attach, commit, copy, create, diff, events, export, history, `import`, inspect, kill, load, login, logout, logs, pause, port,
             rename, restart, rm("rm"),
             rmi("rmi"), save, search,
-            start, stop, tag, top, unpause, untag, update, wait,
+            start, stats, stop, tag, top, unpause, unshare, untag, update, wait,
         ]
     }
 
     private var container: Command {
         .group("container", summary: "Manage containers") {
             [
-                attach, commit, copy, create, diff, exec, export, inspectContainer, kill, logs, ps("ls", aliases: ["list", "ps"]), pause,
-                containerPrune, port, rename, restart, rm("rm", aliases: ["remove"]), run, start, stop, top, unpause, update, wait,
+                attach, cleanUp, commit, copy, create, diff, exec, containerExists, export, inspectContainer, kill, logs,
+                ps("ls", aliases: ["list", "ps"]), pause, containerPrune, port, rename, restart, rm("rm", aliases: ["remove"]), run, start,
+                stats, stop, top, unpause, update, wait,
             ]
         }
     }

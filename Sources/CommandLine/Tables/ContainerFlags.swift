@@ -7,11 +7,38 @@ enum ContainerFlags {
             .bool("attach", "a", "Show what it writes, and pass signals on"),
             .bool("interactive", "i", "Connect this terminal's input to it"),
             detachKeys(),
+            .bool("sig-proxy", nil, "With --attach, pass signals on to it", initially: true),
+            .bool("all", nil, "Start all that do not run"), filter("f"), latest(),
         ]
     }
 
-    /// Of `stop` and `restart`. Docker's older spelling `--time` still works.
-    @Sendable static func stop() -> [Flag] {
+    /// Instead of names: podman's.
+    private static func chosen(_ all: String) -> [Flag] {
+        [.bool("all", "a", all), cidfile(), filter("f"), latest()]
+    }
+
+    private static func filter(_ short: Unicode.Scalar?) -> Flag {
+        .list("filter", short, "Instead of names: those that match name=value", value: "filter", check: ValueRules.filter)
+    }
+
+    private static func cidfile() -> Flag {
+        .list("cidfile", nil, "Read an ID from a file that run or create wrote", value: "file", completion: .file)
+    }
+
+    static func latest(_ short: Unicode.Scalar? = "l") -> Flag { .bool("latest", short, "Instead of a name: the newest container") }
+
+    private static func ignore(_ short: Unicode.Scalar? = "i") -> Flag {
+        .bool("ignore", short, "Containers that do not exist are no failure")
+    }
+
+    @Sendable static func stop() -> [Flag] { end() + chosen("Stop all that run") + [ignore()] }
+
+    @Sendable static func restart() -> [Flag] {
+        end() + chosen("Restart all, also those that do not run") + [.bool("running", nil, "Restart all that run")]
+    }
+
+    /// Docker's older spelling `--time` still works.
+    private static func end() -> [Flag] {
         [
             .string("signal", "s", "Signal that asks it to end", completion: .names(.signals)),
             .value("timeout", "t", .int, "Seconds to wait before killing it; -1 waits for ever", aliases: ["time"]),
@@ -25,7 +52,7 @@ enum ContainerFlags {
                 "What to wait for, one of several: exited, healthy, unhealthy, running, paused, removed and others",
                 completion: .values(ValueWords.waitConditions)),
             .bool("ignore", nil, "Print -1 for containers that do not exist"),
-            .string("interval", "i", "Time between two looks for what nobody tells", value: "duration", default: "250ms"),
+            .string("interval", "i", "Time between two looks for what nobody tells", value: "duration", default: "250ms"), latest(),
         ]
     }
 
@@ -34,13 +61,27 @@ enum ContainerFlags {
     }
 
     @Sendable static func kill() -> [Flag] {
-        [.string("signal", "s", "Signal to send", default: "KILL", completion: .names(.signals))]
+        [
+            .string("signal", "s", "Signal to send", default: "KILL", completion: .names(.signals)),
+            .bool("all", "a", "Send it to all that run"), cidfile(), latest(),
+        ]
+    }
+
+    /// Of `pause` and `unpause`.
+    @Sendable static func pause() -> [Flag] { chosen("All for which it makes a difference") }
+
+    @Sendable static func port() -> [Flag] { [.bool("all", "a", "Show ports of all that run"), latest()] }
+
+    @Sendable static func cleanUp() -> [Flag] {
+        [.bool("all", "a", "All that do not run"), latest(), .bool("rm", nil, "Remove them too")]
     }
 
     @Sendable static func rm() -> [Flag] {
         [
             .bool("force", "f", "Kill it first where it is running"),
             .bool("volumes", "v", "Remove its unnamed volumes too"),
+            .value("time", "t", .int, "With --force, seconds to wait before killing it"),
+            .bool("all", "a", "Remove all"), cidfile(), filter(nil), latest(nil), ignore(),
         ]
     }
 
@@ -57,8 +98,35 @@ enum ContainerFlags {
         ]
     }
 
-    @Sendable static func update() -> [Flag] {
+    @Sendable static func stats() -> [Flag] {
         [
+            .bool("all", "a", "Show containers that do not run too"),
+            format(table: true, short: nil),
+            .value("interval", "i", .int, "Seconds between two rounds", default: "1"),
+            .bool("latest", "l", "Show the newest container"),
+            .bool("no-reset", nil, "Leave on the terminal what was shown before"),
+            .bool("no-stream", nil, "Show one round only"),
+            .bool("no-trunc", nil, "Show IDs in full"),
+        ]
+    }
+
+    @Sendable static func update() -> [Flag] {
+        RunFlags.processors() + RunFlags.blockDevices() + [
+            .value(
+                "blkio-weight", nil, .uint16, "Weight of block input and output, 10 to 1000; 0 leaves it alone",
+                check: ValueRules.blockWeight),
+            .list(
+                "env", "e", "Environment variable of the next start, as NAME=value, or NAME to pass on this shell's",
+                completion: .names(.environment), check: ValueRules.environment),
+            .value("memory", "m", .bytes, "Most memory the container may use"),
+            .value("memory-reservation", nil, .bytes, "Memory that is left to the container when the host runs short"),
+            .value("memory-swap", nil, .signedBytes, "Most memory and swap together; '-1' sets no limit to swap"),
+            .value("pids-limit", nil, .int, "Most processes and threads; -1 for no limit"),
+            .string(
+                "restart", nil, "When to start it again: no, on-failure[:TIMES], always or unless-stopped",
+                completion: .values(ValueWords.restartPolicies), check: ValueRules.restartPolicy),
+            latest(),
+            .list("unsetenv", nil, "Environment variable that the next start is to be without", value: "name"),
             .string(
                 "network-rate", nil, "Most bits per second into and out of it, as in=RATE,out=RATE with rates as 100mbit; 0 for no limit"),
             .list("publish-add", nil, "Publish a port, as [[address:]port:]port[/udp]", value: "port"),
@@ -115,11 +183,12 @@ enum ContainerFlags {
             detachKeys(),
             .bool("no-stdin", nil, "Leave standard input alone"),
             .bool("sig-proxy", nil, "Pass signals on to the container", initially: true),
+            latest(),
         ]
     }
 
     @Sendable static func inspect() -> [Flag] {
-        [format(table: false), .bool("size", "s", "Show how much it holds on disk")]
+        [format(table: false), latest(), .bool("size", "s", "Show how much it holds on disk")]
     }
 
     @Sendable static func inspectAny() -> [Flag] {

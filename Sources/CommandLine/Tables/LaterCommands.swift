@@ -4,7 +4,7 @@ enum LaterCommands {
     static let spellings: Set<String> = Set(
         (top.split(whereSeparator: { $0 == " " || $0 == "\n" }).map(String.init)
             + below(
-                "container", "checkpoint cleanup clone exists mount restore runlabel stats unmount")
+                "container", "checkpoint clone mount restore runlabel unmount")
             + below("image", "build diff mount scp sign tree trust unmount")
             + below(
                 "system", "connection dial-stdio hyperv-prep migrate renumber reset service")
@@ -13,7 +13,7 @@ enum LaterCommands {
     private static let top = """
         artifact auto-update build builder buildx checkpoint compose config context dial-stdio
         farm generate init kube machine mount node plugin pod
-        quadlet secret service stack stats swarm trust unmount unshare
+        quadlet secret service stack swarm trust unmount
         """
 
     private static func below(_ group: String, _ names: String) -> [String] {

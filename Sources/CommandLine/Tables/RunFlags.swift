@@ -13,6 +13,7 @@ enum RunFlags {
         flags += isolation()
         flags += network()
         flags += memory()
+        flags += blockDevices()
         flags += processors()
         flags += life()
         flags += health()
@@ -89,6 +90,7 @@ enum RunFlags {
             .list("tmpfs", nil, "Mount an empty tmpfs, as target[:options]"),
             .bool("read-only", nil, "Make the root file system read-only"),
             .list("device", nil, "Device of the host to give, as path[:path[:rwm]]", completion: .file),
+            .list("device-cgroup-rule", nil, "Further devices that may be used, as 'c 42:* rwm'", value: "rule"),
             .value("shm-size", nil, .bytes, "Size of /dev/shm"),
         ]
     }
@@ -158,7 +160,7 @@ enum RunFlags {
         ]
     }
 
-    private static func processors() -> [Flag] {
+    static func processors() -> [Flag] {
         [
             .value("cpus", nil, .nanoCPUs, "Most processor time, in CPUs: 1.5 is one and a half"),
             .value("cpu-shares", "c", .int, "Weight against other containers when processors are busy"),
@@ -168,6 +170,19 @@ enum RunFlags {
             .value("cpu-rt-runtime", nil, .int, "Real-time processor time in each period, in microseconds"),
             .string("cpuset-cpus", nil, "Processors it may run on, as 0-3 or 0,2"),
             .string("cpuset-mems", nil, "Memory nodes it may use, as 0-3 or 0,2"),
+        ]
+    }
+
+    static func blockDevices() -> [Flag] {
+        [
+            .list(
+                "blkio-weight-device", nil, "Weight of a block device, as path:weight", value: "device", completion: .file),
+            .list("device-read-bps", nil, "Most bytes a second from a block device, as path:1mb", value: "device", completion: .file),
+            .list(
+                "device-read-iops", nil, "Most readings a second from a block device, as path:100", value: "device", completion: .file),
+            .list("device-write-bps", nil, "Most bytes a second to a block device, as path:1mb", value: "device", completion: .file),
+            .list(
+                "device-write-iops", nil, "Most writings a second to a block device, as path:100", value: "device", completion: .file),
         ]
     }
 
@@ -215,9 +230,8 @@ enum RunFlags {
     @Sendable static func unsupported() -> [Flag] {
         Flag.unsupported(
             values: """
-                arch blkio-weight-device cgroup-conf cgroups chrootdirs
-                conmon-pidfile cpu-count cpu-percent decryption-key device-cgroup-rule device-read-bps
-                device-read-iops device-write-bps device-write-iops env-merge
+                arch cgroup-conf cgroups chrootdirs
+                conmon-pidfile cpu-count cpu-percent decryption-key env-merge
                 gidmap gpus group-entry health-log-destination hosts-file hostuser init-ctr init-path
                 io-maxbandwidth io-maxiops isolation kernel-memory link-local-ip os passwd-entry personality pidfile pod pod-id-file preserve-fd preserve-fds
                 rdt-class requires sdnotify seccomp-policy secret shm-size-systemd storage-opt

@@ -85,11 +85,11 @@ extension ContainerInspection {
         w.field("NanoCpus", limits.nanoCPUs ?? 0)
         w.field("CgroupParent", definition.cgroupParent)
         w.field("BlkioWeight", limits.blockIOWeight ?? 0)
-        w.field("BlkioWeightDevice", [])
-        w.field("BlkioDeviceReadBps", [])
-        w.field("BlkioDeviceWriteBps", [])
-        w.field("BlkioDeviceReadIOps", [])
-        w.field("BlkioDeviceWriteIOps", [])
+        writeLimits("BlkioWeightDevice", .weight, "Weight", to: &w)
+        writeLimits("BlkioDeviceReadBps", .readBytes, "Rate", to: &w)
+        writeLimits("BlkioDeviceWriteBps", .writeBytes, "Rate", to: &w)
+        writeLimits("BlkioDeviceReadIOps", .readOperations, "Rate", to: &w)
+        writeLimits("BlkioDeviceWriteIOps", .writeOperations, "Rate", to: &w)
         w.field("CpuPeriod", limits.cpuPeriod ?? 0)
         w.field("CpuQuota", limits.cpuQuota ?? 0)
         w.field("CpuRealtimePeriod", limits.cpuRealtimePeriod ?? 0)
@@ -103,7 +103,7 @@ extension ContainerInspection {
                 w.field("CgroupPermissions", device.permissions)
             }
         }
-        w.nullField("DeviceCgroupRules")
+        writeList("DeviceCgroupRules", definition.deviceRules, to: &w)
         w.nullField("DeviceRequests")
         w.field("MemoryReservation", limits.memoryReservation ?? 0)
         w.field("MemorySwap", limits.memorySwap ?? limits.memory.map { $0 &* 2 } ?? 0)
@@ -122,6 +122,15 @@ extension ContainerInspection {
         w.field("CpuPercent", 0)
         w.field("IOMaximumIOps", 0)
         w.field("IOMaximumBandwidth", 0)
+    }
+
+    private func writeLimits(_ name: StaticString, _ kind: DeviceLimit.Kind, _ value: StaticString, to w: inout JSONWriter) {
+        w.array(name, definition.resources.deviceLimits.filter { $0.kind == kind }) { w, limit in
+            w.object { w in
+                w.field("Path", limit.path)
+                w.field(value, limit.value)
+            }
+        }
     }
 
     /// Docker shows a list that nobody gave as null.

@@ -47,6 +47,7 @@ extension Engine {
         inputs.files = try networkFiles(definition)
         inputs.mounts = try bindMounts(definition)
         inputs.devices = try DeviceBinder.bind(definition.devices, privileged: definition.privileged)
+        inputs.deviceNumbers = try DeviceNumber.find(definition.resources.deviceLimits)
         inputs.hasCgroup = try hasCgroup(for: inputs)
         let bounding = try SpecBuilder(inputs).boundingSet()
         inputs.seccomp = try seccomp(definition, bounding)

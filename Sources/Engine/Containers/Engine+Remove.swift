@@ -176,6 +176,29 @@ extension Engine {
         deleteRuntimeState(id)
     }
 
+    /// Takes away what a run has left whose supervisor was killed, and nothing of the container itself. Any other run leaves nothing.
+    ///
+    /// - Returns: the container's id.
+    /// - Throws: `.conflict` for one that runs.
+    public func cleanUp(_ text: String) throws(EngineError) -> String {
+        let view = try container(text)
+        let isBusy = view.isAlive || view.observation.status == .restarting || view.observation.status == .starting
+        let directory = try? FD.cwd.open(roots.container(view.id), [.readOnly, .directory, .noFollow])
+        // The lock keeps a start away from what is taken down.
+        guard !isBusy, let directory, let lock = try acquireLock(directory.fd, view.id) else {
+            // Only its row is there, and with it nothing that could have been left.
+            if !isBusy, !FD.cwd.exists(roots.container(view.id)) { return view.id }
+            throw EngineError(
+                .conflict, sentence: "cannot clean up container \(view.id): it is running; stop it before", exitCode: 1)
+        }
+        deleteExternally(view.definition)
+        removeLeftRuntimeState(of: view.id)
+        forgetConnections(view, directory.fd)
+        lock.release()
+        if host.isRootless { emptyForeignTrash() }
+        return view.id
+    }
+
     /// What is outside the store: runtime state and sockets; and what only the user namespace may delete.
     func finishRemoval(of id: String) {
         deleteRuntimeState(id)

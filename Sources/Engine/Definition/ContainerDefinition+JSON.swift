@@ -25,6 +25,7 @@ extension ContainerDefinition {
             writer.fieldIfNotEmpty("volumeDriver", volumeDriver)
             writer.fieldIfTrue("readOnlyRoot", readOnlyRoot)
             writer.field("shmSize", shmSize)
+            writer.fieldIfNotEmpty("deviceRules", deviceRules)
             writer.arrayIfNotEmpty("devices", devices) { writer, device in
                 writer.value([device.hostPath, device.containerPath, device.permissions])
             }
@@ -167,6 +168,7 @@ extension ContainerDefinition {
         case "volumeDriver": volumeDriver = try parser.string()
         case "readOnlyRoot": readOnlyRoot = try parser.bool()
         case "shmSize": shmSize = try parser.int()
+        case "deviceRules": deviceRules = try parser.strings()
         case "devices":
             devices = try parser.array { (parser: inout JSONParser) throws(JSONError) in
                 let parts = try parser.strings()

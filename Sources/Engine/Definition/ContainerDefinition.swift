@@ -66,6 +66,8 @@ public struct ContainerDefinition: Sendable, Hashable {
     /// Bytes of /dev/shm.
     public var shmSize: Int64 = 64 << 20
     public var devices: [DeviceRequest] = []
+    /// Further devices that may be used where a node for them is there, as `c 42:* rwm`.
+    public var deviceRules: [String] = []
 
     // Namespaces.
     public var network = NamespaceMode.none
@@ -139,6 +141,8 @@ public struct ResourceRequest: Sendable, Hashable {
     public var cpusetMems = ""
     /// 10 to 1000.
     public var blockIOWeight: Int64?
+    /// Of single block devices; one of a kind for each.
+    public var deviceLimits: [DeviceLimit] = []
     /// 0 or less: unlimited. Nil: the default of 2048.
     public var pidsLimit: Int64?
     public var disableOOMKiller = false

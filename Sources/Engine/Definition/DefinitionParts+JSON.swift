@@ -123,6 +123,7 @@ extension ResourceRequest {
             writer.fieldIfNotEmpty("cpusetCPUs", cpusetCPUs)
             writer.fieldIfNotEmpty("cpusetMems", cpusetMems)
             writer.fieldIfPresent("blockIOWeight", blockIOWeight)
+            writer.arrayIfNotEmpty("deviceLimits", deviceLimits) { writer, limit in limit.write(to: &writer) }
             writer.fieldIfPresent("pidsLimit", pidsLimit)
             writer.fieldIfTrue("disableOOMKiller", disableOOMKiller)
         }
@@ -146,6 +147,7 @@ extension ResourceRequest {
             case "cpusetCPUs": cpusetCPUs = try parser.string()
             case "cpusetMems": cpusetMems = try parser.string()
             case "blockIOWeight": blockIOWeight = try parser.int()
+            case "deviceLimits": deviceLimits = try parser.array(DeviceLimit.init(json:))
             case "pidsLimit": pidsLimit = try parser.int()
             case "disableOOMKiller": disableOOMKiller = try parser.bool()
             default: try parser.skip()

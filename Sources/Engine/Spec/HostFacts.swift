@@ -64,4 +64,14 @@ public struct HostFacts: Sendable {
 
     /// CPUs this process may run on, for `--cpus`.
     static var onlineCPUs: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+
+    /// All processors as a cpuset lists them.
+    static var processors: String { list("/sys/devices/system/cpu/online", "0-\(onlineCPUs - 1)") }
+    /// All memory nodes as a cpuset lists them.
+    static var memoryNodes: String { list("/sys/devices/system/node/online", "0") }
+
+    private static func list(_ path: String, _ fallback: String) -> String {
+        let text = (try? FD.cwd.readText(path, limit: 4096)).map { $0.filter { !$0.isNewline } } ?? ""
+        return text.isEmpty ? fallback : text
+    }
 }

@@ -59,10 +59,15 @@ extension SpecBuilder {
 
     /// Nothing of the caller's environment gets in but what was named (CVE-2020-14370).
     private func environment() -> [String] {
+        SpecBuilder.environment(of: definition, home: "HOME=" + inputs.user.home)
+    }
+
+    /// - Parameter home: the entry of the user's home directory, where the definition has none; nil leaves it to the runtime.
+    static func environment(of definition: ContainerDefinition, home: String?) -> [String] {
         var result = [SpecBuilder.defaultPath, "HOSTNAME=" + definition.hostname, "container=oci"]
         if definition.terminal { result.append("TERM=xterm") }
         result = EnvironmentOption.merge(result, definition.environment)
-        if !result.contains(where: { $0.hasPrefix("HOME=") }) { result.append("HOME=" + inputs.user.home) }
+        if let home, !result.contains(where: { $0.hasPrefix("HOME=") }) { result.append(home) }
         return result
     }
 

@@ -13,39 +13,56 @@ extension SpecBuilder {
         try ResourceRules.check(request)
         var result = LinuxResources()
         // Users may not write device rules, and in their namespace there are no device nodes to make.
-        if !inputs.host.isRootless { result.devices = deviceRules() }
+        if !inputs.host.isRootless { result.devices = try deviceRules() }
         guard inputs.hasCgroup else { return result.devices.isEmpty ? nil : result }
-        result.memory = memory(request)
-        result.cpu = cpu(request)
+        SpecBuilder.limit(&result, by: request, inputs.deviceNumbers)
+        return result
+    }
+
+    /// Sets the limits that a request means; what it does not ask for is the kernel's default.
+    ///
+    /// - Parameter devices: of ``ResourceRequest/deviceLimits``, by path.
+    static func limit(
+        _ resources: inout LinuxResources, by request: ResourceRequest, _ devices: [String: DeviceNumber]
+    ) {
+        resources.memory = memory(request)
+        resources.cpu = cpu(request)
         let pids = request.pidsLimit ?? SpecBuilder.defaultPids
-        if pids > 0 { result.pids = LinuxPids(limit: pids) }
-        if let weight = request.blockIOWeight, weight > 0 {
-            var blockIO = LinuxBlockIO()
-            blockIO.weight = UInt16(clamping: weight)
-            result.blockIO = blockIO
+        resources.pids = pids > 0 ? LinuxPids(limit: pids) : nil
+        let blockIO = blockIO(weight: request.blockIOWeight, request.deviceLimits.filter { $0.value > 0 }, devices)
+        resources.blockIO = blockIO == LinuxBlockIO() ? nil : blockIO
+    }
+
+    static func blockIO(weight: Int64?, _ limits: [DeviceLimit], _ devices: [String: DeviceNumber]) -> LinuxBlockIO {
+        var result = LinuxBlockIO()
+        if let weight, weight > 0 { result.weight = UInt16(clamping: weight) }
+        for limit in limits {
+            guard let number = devices[limit.path] else { continue }
+            let rate = LinuxThrottleDevice(major: number.major, minor: number.minor, rate: limit.value)
+            switch limit.kind {
+            case .weight:
+                result.weightDevice.append(
+                    LinuxWeightDevice(major: number.major, minor: number.minor, weight: UInt16(clamping: limit.value)))
+            case .readBytes: result.throttleReadBpsDevice.append(rate)
+            case .writeBytes: result.throttleWriteBpsDevice.append(rate)
+            case .readOperations: result.throttleReadIOPSDevice.append(rate)
+            case .writeOperations: result.throttleWriteIOPSDevice.append(rate)
+            }
         }
         return result
     }
 
-    private func memory(_ request: ResourceRequest) -> LinuxMemory? {
+    private static func memory(_ request: ResourceRequest) -> LinuxMemory? {
         var memory = LinuxMemory()
         if let limit = request.memory, limit > 0 { memory.limit = limit }
         if let reservation = request.memoryReservation, reservation > 0 { memory.reservation = reservation }
-        memory.swap = swap(request)
+        memory.swap = request.memoryAndSwap
         if let swappiness = request.memorySwappiness, swappiness >= 0 { memory.swappiness = UInt64(swappiness) }
         if request.disableOOMKiller { memory.disableOOMKiller = true }
         return memory == LinuxMemory() ? nil : memory
     }
 
-    /// Docker's rule: with a memory limit and nothing said about swap, as much swap again.
-    private func swap(_ request: ResourceRequest) -> Int64? {
-        if let swap = request.memorySwap, swap != 0 { return swap }
-        guard let memory = request.memory, memory > 0 else { return nil }
-        let (double, overflow) = memory.multipliedReportingOverflow(by: 2)
-        return overflow ? -1 : double
-    }
-
-    private func cpu(_ request: ResourceRequest) -> LinuxCPU? {
+    private static func cpu(_ request: ResourceRequest) -> LinuxCPU? {
         var cpu = LinuxCPU()
         if let shares = request.cpuShares, shares > 0 { cpu.shares = UInt64(shares) }
         if let period = request.cpuPeriod, period > 0 { cpu.period = UInt64(period) }
@@ -62,7 +79,7 @@ extension SpecBuilder {
         return cpu == LinuxCPU() ? nil : cpu
     }
 
-    private func deviceRules() -> [LinuxDeviceCgroup] {
+    private func deviceRules() throws(EngineError) -> [LinuxDeviceCgroup] {
         if definition.privileged { return [LinuxDeviceCgroup(allow: true, access: "rwm")] }
         var rules = [LinuxDeviceCgroup(allow: false, access: "rwm")]
         let allowed: [(Int64, Int64?)] = [
@@ -76,6 +93,11 @@ extension SpecBuilder {
                 LinuxDeviceCgroup(
                     allow: true, type: device.device.type, major: device.device.major, minor: device.device.minor,
                     access: device.permissions))
+        }
+        for text in definition.deviceRules {
+            let rule = try DeviceRuleOption.parse(text)
+            rules.append(
+                LinuxDeviceCgroup(allow: true, type: rule.type, major: rule.major, minor: rule.minor, access: rule.access))
         }
         return rules
     }
@@ -138,6 +160,28 @@ enum ResourceRules {
                 return (1...2).contains(ends.count) && ends.allSatisfy { Numbers.unsigned($0) != nil }
             }
             if !isList { throw .invalid("Invalid value \(text) for cpuset \(what)") }
+        }
+        try require(request.cpusetCPUs, among: HostFacts.processors, "CPUs")
+        try require(request.cpusetMems, among: HostFacts.memoryNodes, "memory nodes")
+    }
+
+    /// - Parameters: lists as `0-2,7`.
+    private static func require(
+        _ wanted: String, among present: @autoclosure () -> String, _ what: String
+    ) throws(EngineError) {
+        if wanted.isEmpty { return }
+        let available = present()
+        let ranges = ranges(available)
+        for range in self.ranges(wanted) where !ranges.contains(where: { $0.contains(range.lowerBound) && $0.contains(range.upperBound) }) {
+            throw .invalid("Requested \(what) are not available - requested \(wanted), available: \(available)")
+        }
+    }
+
+    private static func ranges(_ list: String) -> [ClosedRange<UInt32>] {
+        list.split(separator: ",").compactMap { part in
+            let ends = part.split(separator: "-").map { Numbers.unsigned($0) }
+            guard let first = ends.first ?? nil, let last = ends.last ?? nil, first <= last else { return nil }
+            return first...last
         }
     }
 }

@@ -13,6 +13,8 @@ public struct SpecInputs: Sendable {
     public var mounts: [BoundMount] = []
     /// Devices of the definition as they are on this host.
     public var devices: [BoundDevice] = []
+    /// Of block devices that are limited, by path.
+    public var deviceNumbers: [String: DeviceNumber] = [:]
     /// Host pids of containers whose namespaces are joined, by flag.
     public var joined: [NamespaceKind: Int32] = [:]
     /// A process whose user namespace is joined, with the ids of the mappings below; nil: a new one, or the host's.

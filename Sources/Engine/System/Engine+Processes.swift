@@ -7,6 +7,12 @@ public struct ContainerProcess: Sendable {
     public var pid: Int32
     public var parent: Int32
     public var uid: UInt32
+    public var gid: UInt32
+    /// Process group and session, as the host numbers them.
+    public var group: Int32
+    public var session: Int32
+    /// What the container calls it; nil where the kernel does not say.
+    public var innerPid: Int32?
     public var state: String
     /// Clock ticks.
     public var cpuTime: UInt64
@@ -71,6 +77,12 @@ extension ContainerProcess {
         state = String(fields[0])
         parent = Int32(truncatingIfNeeded: number(4))
         uid = info.st_uid
+        gid = info.st_gid
+        group = Int32(truncatingIfNeeded: number(5))
+        session = Int32(truncatingIfNeeded: number(6))
+        let status = (try? directory.fd.readText("status", limit: 1 << 16)) ?? ""
+        let numbers = status.split(separator: "\n").first { $0.hasPrefix("NSpid:") }?.split { $0 == "\t" || $0 == " " }
+        innerPid = numbers?.last.flatMap { Int32($0) }
         cpuTime = UInt64(clamping: number(14) &+ number(15))
         startTime = UInt64(clamping: number(22))
         nice = number(19)

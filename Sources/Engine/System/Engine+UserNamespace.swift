@@ -23,6 +23,28 @@ extension Engine {
         return try spawnInUserNamespace(arguments, facts).code
     }
 
+    /// Runs a command as root of the user namespace that containers' files belong to, with mounts of its own.
+    ///
+    /// - Returns: its exit code.
+    /// - Throws: `.invalid` for root, who has no such namespace; `.notFound` with exit code 127.
+    public func runUnshared(_ command: [String]) throws(EngineError) -> Int32 {
+        if !host.isRootless {
+            throw EngineError(
+                .invalid, sentence: "please use unshare as a user other than root: root's containers have their files as they are")
+        }
+        guard let name = command.first, let program = findProgram(name) else {
+            throw EngineError(.notFound, sentence: "no such program in PATH: \(command.first ?? "")", exitCode: 127)
+        }
+        let environment = rooted(currentEnvironment())
+        return try spawnInUserNamespace(program, command, environment, flags: 0x0002_0000 /* CLONE_NEWNS */, isForeground: true).code
+    }
+
+    /// An environment in which this program finds this user's store.
+    private func rooted(_ environment: [String]) -> [String] {
+        environment.filter { !$0.hasPrefix("BERTH_ROOT=") && !$0.hasPrefix("BERTH_RUN_ROOT=") }
+            + ["BERTH_ROOT=" + roots.store, "BERTH_RUN_ROOT=" + roots.run]
+    }
+
     /// Runs an internal verb (`InternalCommand`) inside the user namespace.
     func runInUserNamespace(_ arguments: [String]) throws(EngineError) {
         let status = try spawnInUserNamespace(["berth", "internal"] + arguments)
@@ -41,17 +63,24 @@ extension Engine {
         try? runInUserNamespace(["empty-trash"])
     }
 
+    private func spawnInUserNamespace(_ arguments: [String], _ facts: [String] = []) throws(EngineError) -> ExitStatus {
+        let environment = rooted(currentEnvironment()) + [Engine.helperVariable + "=1"] + facts
+        return try spawnInUserNamespace("/proc/self/exe", arguments, environment)
+    }
+
     /// A child in a new user namespace with the store's mapping. This process has one thread, so the child may run until
     /// its execve; it waits there until its ids are mapped.
-    private func spawnInUserNamespace(_ arguments: [String], _ facts: [String] = []) throws(EngineError) -> ExitStatus {
+    ///
+    /// - Parameters:
+    ///   - flags: further namespaces.
+    ///   - isForeground: what a person types ends the child and not this process, as with system(3).
+    private func spawnInUserNamespace(
+        _ program: String, _ arguments: [String], _ environment: [String], flags: UInt64 = 0, isForeground: Bool = false
+    ) throws(EngineError) -> ExitStatus {
         let mapping = try UserNamespacePlan.rootless(uid: host.uid, gid: host.gid)
-        var environment = currentEnvironment().filter { entry in
-            !entry.hasPrefix("BERTH_ROOT=") && !entry.hasPrefix("BERTH_RUN_ROOT=")
-        }
-        environment +=
-            [Engine.helperVariable + "=1", "BERTH_ROOT=" + roots.store, "BERTH_RUN_ROOT=" + roots.run] + facts
         let argv = CStringArray(arguments)
         let envp = CStringArray(environment)
+        let path = CStringArray([program])
         let text = "Error: cannot go on in the user namespace\n"
         let complaint = CStringArray([text])
         let length = text.utf8.count
@@ -61,7 +90,7 @@ extension Engine {
             let writer = OwnedFD(owning: gate.second)
             var pidfd: Int32 = -1
             let pid = try check(
-                cl_clone3(0x1000_0000 /* CLONE_NEWUSER */, UInt64(SIGCHLD), &pidfd, -1), "make user namespace")
+                cl_clone3(0x1000_0000 /* CLONE_NEWUSER */ | flags, UInt64(SIGCHLD), &pidfd, -1), "make user namespace")
             if pid == 0 {
                 // Only system calls from here to execve.
                 var byte: UInt8 = 0
@@ -71,12 +100,13 @@ extension Engine {
                 if count == 1 {
                     _ = cl_setresgid(0, 0, 0)
                     _ = cl_setresuid(0, 0, 0)
-                    _ = cl_execveat(AT_FDCWD, "/proc/self/exe", argv.pointer, envp.pointer, 0)
+                    _ = cl_execveat(AT_FDCWD, path.pointer[0], argv.pointer, envp.pointer, 0)
                 }
                 if count != 0 { _ = cl_write(2, complaint.pointer[0], length) }
                 _exit(125)
             }
             let process = OwnedFD(owning: pidfd)
+            if isForeground { for signal in [SIGINT, SIGQUIT] { _ = cl_signal_ignore(signal) } }
             do throws(SystemError) {
                 try writeIDMaps(pid, users: mapping.users.map(idMapping), groups: mapping.groups.map(idMapping))
                 try writer.fd.writeAll([1])

@@ -4,21 +4,23 @@ public enum Arity: Sendable, Equatable {
     case none
     case exactly(Int)
     case atLeast(Int)
-    /// None with this flag, which means all there are; otherwise at least one.
-    case someUnless(flag: String)
-    /// At least so many; one fewer with any of these flags, which stand for it.
-    case oneFewerWith(flags: [String], Int)
+    /// One where any of these flags is given, because they say what is meant; another where none is.
+    indirect case when([String], Arity, otherwise: Arity)
     case atMost(Int)
     case range(Int, Int)
 
+    /// None with this flag, which means all there are; otherwise at least one.
+    public static func someUnless(flag: String) -> Arity { .when([flag], .none, otherwise: .atLeast(1)) }
+
+    /// At least so many; one fewer with any of these flags, which stand for it.
+    public static func oneFewerWith(flags: [String], _ least: Int) -> Arity {
+        .when(flags, .atLeast(least - 1), otherwise: .atLeast(least))
+    }
+
     /// The same where the command's flags are known.
     func given(_ flags: some Sequence<String>) -> Arity {
-        switch self {
-        case .someUnless(let flag): return flags.contains(flag) ? .none : .atLeast(1)
-        case .oneFewerWith(let instead, let least):
-            return .atLeast(flags.contains(where: instead.contains) ? least - 1 : least)
-        default: return self
-        }
+        guard case .when(let names, let one, let other) = self else { return self }
+        return (flags.contains { names.contains($0) } ? one : other).given(flags)
     }
 
     /// The complaint for `count` operands, without the command's name, or nil when the count is accepted.
@@ -30,7 +32,7 @@ public enum Arity: Sendable, Equatable {
             return count == 0 ? nil : "accepts no arguments"
         case .exactly(let wanted):
             return count == wanted ? nil : "requires \(wanted) \(Arity.noun(wanted))"
-        case .someUnless, .oneFewerWith:
+        case .when:
             return nil
         case .atLeast(let least):
             return count >= least ? nil : "requires at least \(least) \(Arity.noun(least))"

@@ -28,6 +28,7 @@ SCENARIOS = {
     "rm-f": (["rm", "-f", "it"], ["run-d"], {None, "running", "exited", "created"}),
     "rename": (["rename", "it", "other"], ["create"], {"created"}),
     "restart": (["restart", "-t", "0", "it"], ["run-d"], {"running", "exited"}),
+    "update": (["update", "{limits}", "--restart", "on-failure:3", "-e", "A=new", "it"], ["run-d"], {"running"}),
 }  # fmt: skip
 STARTING = ("run-d", "run-rm", "run-rm-v", "start", "restart")
 
@@ -42,8 +43,23 @@ class Case:
     def words(self, template):
         result = []
         for word in template:
-            result += invariants.cgroup_parent(self.engine) if word == "{parent}" else [word]
+            if word == "{parent}":
+                result += invariants.cgroup_parent(self.engine)
+            elif word == "{limits}":
+                # An ordinary user has no cgroup here to set them in.
+                result += ["--memory", "64m", "--pids-limit", "99"] if self.engine.who.is_root else []
+            else:
+                result.append(word)
         return result
+
+    def check_definition(self, told):
+        """All of an update or nothing."""
+        found = self.engine.inspect("it")
+        limits, policy = found["HostConfig"], found["HostConfig"]["RestartPolicy"]["Name"]
+        seen = [policy == "on-failure", "A=new" in found["Config"]["Env"]]
+        if self.engine.who.is_root:
+            seen += [limits["Memory"] == 64 << 20, limits["PidsLimit"] == 99]
+        assert len(set(seen)) == 1, f"{told}: half of it: {seen}"
 
     def prepare(self):
         for name in self.before:
@@ -71,6 +87,8 @@ class Case:
         """The state is one of before and after; whatever is there can be used and removed; the same command succeeds."""
         status = self.status()
         assert status in self.states, f"{told}: {status}"
+        if self.name == "update":
+            self.check_definition(told)
         if status in ("created", "exited") and not self.name.startswith("run-rm"):
             # Whatever happened to it, it can be started.
             self.engine.ok("start", *self.engine.names("-a"))

@@ -116,3 +116,36 @@ def test_what_this_host_cannot_do(root_berth, flag):
 def test_info_tells_the_version(root_berth):
     text = root_berth.ok("info", "--format", "{{json .}}").out
     assert json.loads(text)["CgroupVersion"] == "2"
+
+
+def test_update(root_berth):
+    """Limits of a running container; what a controller is missing for changes nothing of the rest."""
+    name = root_berth.up("-m", "128m")
+    cgroup = place(root_berth, name)
+
+    def values():
+        return {file: (cgroup / file).read_text().strip() for file in ("memory.max", "memory.swap.max", "cpu.max", "pids.max")}
+
+    root_berth.ok("update", "-m", "64m", "--memory-swap", "96m", "--cpus", "0.5", "--pids-limit", "77", name)
+    wanted = {"memory.max": str(64 << 20), "memory.swap.max": str(32 << 20), "cpu.max": "50000 100000", "pids.max": "77"}
+    assert values() == wanted
+    root_berth.call("update", "-m", "80m", "--cpuset-cpus", "0", name).fails(1, "Cannot update container .*cpuset")
+    root_berth.call("update", "-m", "80m", "--cpu-rt-runtime", "1000", name).fails(1, "Cannot update container .*real-time")
+    assert values() == wanted and root_berth.inspect(name, "HostConfig.Memory") == 64 << 20
+    root_berth.ok("update", "--pids-limit", "-1", name)
+    assert values() == wanted | {"pids.max": "max"}
+    root_berth.ok("rm", "-f", name)
+
+
+def test_stats(root_berth):
+    """Processor, memory without inactive page cache, tasks."""
+    script = "dd if=/dev/zero of=/dev/shm/file bs=1M count=20 2>/dev/null; echo ready; "
+    root_berth.up("--name", "busy", "-m", "200m", command=("sh", "-c", script + "while :; do :; done"))
+    root_berth.up("--name", "idle")
+    root_berth.wait_log("busy", "ready")
+    rows = {row["Name"]: row for row in map(json.loads, root_berth.ok("stats", "--no-stream", "--format", "json", timeout=30).lines)}
+    assert 50 < float(rows["busy"]["CPUPerc"].rstrip("%")) < 130 and float(rows["idle"]["CPUPerc"].rstrip("%")) < 10
+    used, limit = rows["busy"]["MemUsage"].split(" / ")
+    assert limit == "200MiB" and 20 < float(used.removesuffix("MiB")) < 35
+    assert rows["busy"]["PIDs"] == rows["idle"]["PIDs"] == "1" and rows["idle"]["NetIO"] == "0B / 0B"
+    root_berth.ok("rm", "-f", "busy", "idle")
