@@ -110,7 +110,7 @@ struct CommitCommand {
         options.pauses = arguments.bool("pause") && !arguments.bool("no-pause")
         let id = try engine { () throws(EngineError) in try session.engine.commit(words.first ?? "", options) }
         if let path = arguments.optionalString("iidfile") {
-            do throws(SystemError) { try FD.cwd.replaceFile(path, with: Array(id.utf8), mode: 0o644, durable: true) } catch {
+            do throws(SystemError) { try session.write(id, to: path) } catch {
                 throw CommandError(error.description)
             }
         }

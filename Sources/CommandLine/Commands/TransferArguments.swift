@@ -1,5 +1,6 @@
 import Engine
 import Flags
+import Glibc
 import Linux
 import OCI
 
@@ -69,10 +70,19 @@ extension Session {
     func writeDigest(_ digest: Digest) throws(CommandError) {
         guard let path = arguments.optionalString("digestfile") else { return }
         do throws(SystemError) {
-            try FD.cwd.replaceFile(path, with: Array(digest.description.utf8), mode: 0o644, durable: false)
+            try write(digest.description, to: path)
         } catch {
             throw CommandError("failed to write digest to file \"\(path)\": \(error)")
         }
+    }
+
+    /// Writes a small file of a person's whole or not at all; what is no file (/dev/stderr, a pipe) is written to, not replaced.
+    func write(_ text: String, to path: String) throws(SystemError) {
+        guard let info = try? FD.cwd.status(of: path), info.st_mode & S_IFMT != S_IFREG else {
+            return try FD.cwd.replaceFile(path, with: Array(text.utf8), mode: 0o644, durable: true)
+        }
+        let target = try FD.cwd.open(path, .writeOnly)
+        try target.fd.writeAll(text)
     }
 
     /// Runs what Ctrl-C may stop: exit status 130 then, as of a shell.

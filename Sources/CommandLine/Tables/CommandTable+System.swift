@@ -4,7 +4,7 @@ import Flags
 extension CommandTable {
     var systemBoot: Command {
         Command(
-            "boot", summary: "Start the containers that the machine's end stopped, as their restart policies say",
+            "boot", summary: "Start what restart policies want up after a boot",
             details: """
                 For the machine's start; berth system install-service has it called there. Starts what ended with an earlier boot, or with
                 berth system shutdown: policy always, unless-stopped where nobody had stopped it, on-failure where it did not end with 0.
@@ -14,7 +14,7 @@ extension CommandTable {
 
     var systemShutDown: Command {
         Command(
-            "shutdown", summary: "Stop all containers because the machine goes down",
+            "shutdown", summary: "Stop all containers before the machine goes down",
             details: "As berth stop of all of them, but those that restart policies want up start again with berth system boot.",
             flags: {
                 [.value("timeout", "t", .int, "Seconds to wait before SIGKILL; each container's own when not given")]
@@ -24,7 +24,7 @@ extension CommandTable {
 
     var installService: Command {
         Command(
-            "install-service", summary: "Have the machine start containers when it starts, and stop them when it goes down",
+            "install-service", summary: "Start containers with the machine",
             details: """
                 Writes and enables a unit of systemd, or a script in /etc/init.d, that calls berth system boot and berth system shutdown.
                 Nothing of it runs in between. Called by an ordinary user it is a unit of that user.

@@ -96,6 +96,7 @@ extension Engine {
             let cause = error.cause == "the volume exists" ? "a volume named \(name) exists" : error.cause
             throw EngineError(.conflict, sentence: "clone \(source.text): \(cause)")
         }
+        announce("create", volume: name)
         return self.view(record)
     }
 

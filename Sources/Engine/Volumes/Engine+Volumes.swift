@@ -56,7 +56,10 @@ extension Engine {
             name: name, driver: LocalDriver.name, options: request.options, labels: request.labels,
             created: wallClockNanoseconds(), isAnonymous: isAnonymous)
         let store = try self.store()
-        guard let existing = try stored({ () throws(StoreError) in try store.createVolume(record) }) else { return view(record) }
+        guard let existing = try stored({ () throws(StoreError) in try store.createVolume(record) }) else {
+            announce("create", volume: name)
+            return view(record)
+        }
         if !request.takesExisting, !request.options.isEmpty, request.options != existing.options {
             throw EngineError(
                 .conflict,
@@ -120,6 +123,7 @@ extension Engine {
         for isFirst in [true, false] {
             do throws(StoreError) {
                 try store.removeVolume(name: name)
+                announce("destroy", volume: name)
                 if host.isRootless { emptyForeignTrash() }
                 return
             } catch {

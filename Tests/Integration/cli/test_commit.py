@@ -127,6 +127,13 @@ def test_names(box):
 def test_iidfile(box, place):
     identity = box.ok("commit", "--iidfile", place / "id", "box", timeout=60).text
     assert (place / "id").read_text() == identity
+    # What is no file is written to and stays what it is.
+    os.mkfifo(place / "pipe")
+    (place / "pipe").chmod(0o666)
+    reader = os.open(place / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    identity = box.ok("commit", "-q", "--iidfile", place / "pipe", "box", timeout=60).text
+    assert os.read(reader, 100).decode() == identity and (place / "pipe").is_fifo()
+    os.close(reader)
 
 
 def test_a_stopped_container(box):

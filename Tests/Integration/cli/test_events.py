@@ -218,6 +218,12 @@ def test_volumes(berth):
         assert sorted(found) == ["create", "destroy", "mount", "unmount"]
     berth.ok("volume", "prune", "-af")
     assert [event["Action"] for event in past(berth, "--filter", "volume=eventful")][-1] == "destroy"
+    berth.ok("volume", "create", "made")
+    berth.ok("volume", "create", "made")
+    berth.ok("volume", "clone", "made", "twin")
+    berth.ok("volume", "rm", "made", "twin")
+    found = [(event["Action"], event["Actor"]["ID"]) for event in past(berth, "--filter", "volume=made", "--filter", "volume=twin")]
+    assert found == [("create", "made"), ("create", "twin"), ("destroy", "made"), ("destroy", "twin")]
 
 
 def test_networks(root_berth):
