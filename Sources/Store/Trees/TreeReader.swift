@@ -19,24 +19,24 @@ public protocol TreeSink: AnyObject {
 /// of a name meanwhile (CVE-2018-15664 class). Memory holds the names of the directories on the way and one record for each file
 /// with several names.
 public final class TreeReader {
-    private struct Identity: Hashable {
-        var device: UInt64
-        var inode: UInt64
-    }
-
     private let ids: IDTranslation
     private let marks: OverlayMarks?
+    private let isVolume: Bool
+    /// Of a volume: what is mounted in it is not its own.
+    private var device: UInt64?
     /// The first name of files that have several.
-    private var linked: [Identity: [UInt8]] = [:]
+    private var linked: [FileNumber: [UInt8]] = [:]
     /// Sockets, which archives cannot hold.
     public private(set) var skippedSockets = 0
 
     /// - Parameters:
     ///   - ids: how the owners of files are told.
     ///   - marks: the tree is an overlay's writable layer: what it hides is told as layers of images tell it.
-    public init(ids: IDTranslation = .none, marks: OverlayMarks? = nil) {
+    ///   - isVolume: the top is told too, as `./`, and nothing of other file systems.
+    public init(ids: IDTranslation = .none, marks: OverlayMarks? = nil, isVolume: Bool = false) {
         self.ids = ids
         self.marks = marks
+        self.isVolume = isVolume
     }
 
     /// A directory on the way down.
@@ -81,6 +81,10 @@ public final class TreeReader {
     /// - Returns: what is below, of a directory.
     private func visit(_ node: SharedFD, _ path: [UInt8], _ sink: any TreeSink) throws(StoreError) -> Level? {
         let info = try call("stat", path) { () throws(SystemError) in try node.fd.status() }
+        if isVolume {
+            if let device, device != UInt64(info.st_dev) { return nil }
+            device = UInt64(info.st_dev)
+        }
         switch info.st_mode & S_IFMT {
         case S_IFDIR: return try visitDirectory(node, info, path, sink)
         case S_IFREG: try visitFile(node, info, path, sink)
@@ -108,8 +112,8 @@ public final class TreeReader {
             SharedFD(try node.fd.open(".", [.readOnly, .directory]))
         }
         let found = directory.fd.extendedAttributes()
-        if !path.isEmpty {
-            var entry = entry(.directory, path + [UInt8(ascii: "/")], info)
+        if !path.isEmpty || isVolume {
+            var entry = entry(.directory, (path.isEmpty ? [UInt8(ascii: ".")] : path) + [UInt8(ascii: "/")], info)
             entry.xattrs = attributes(found)
             try sink.add(entry, content: nil)
         }
@@ -132,7 +136,7 @@ public final class TreeReader {
 
     private func visitFile(_ node: SharedFD, _ info: stat, _ path: [UInt8], _ sink: any TreeSink) throws(StoreError) {
         if info.st_nlink > 1 {
-            let identity = Identity(device: UInt64(info.st_dev), inode: UInt64(info.st_ino))
+            let identity = FileNumber(info)
             if let first = linked[identity] {
                 var entry = entry(.hardLink, path, info)
                 entry.linkPath = first
@@ -184,16 +188,20 @@ public final class TreeReader {
 /// Writes what a ``TreeReader`` finds to an archive.
 public final class TarSink: TreeSink {
     private let writer: TarWriter
+    private let keepsFractions: Bool
 
-    public init(_ writer: TarWriter) { self.writer = writer }
+    /// - Parameter keepsFractions: of times. Docker writes whole seconds: fractions cost every entry a header of its own.
+    public init(_ writer: TarWriter, keepsFractions: Bool = false) {
+        self.writer = writer
+        self.keepsFractions = keepsFractions
+    }
 
     /// Ends the archive.
     public func finish() throws(ArchiveError) { try writer.finish() }
 
     public func add(_ entry: TarEntry, content: FD?) throws(StoreError) {
         var entry = entry
-        // Whole seconds, as docker writes them: fractions would cost every entry a header of its own.
-        entry.modification.nanoseconds = 0
+        if !keepsFractions { entry.modification.nanoseconds = 0 }
         let told = entry
         try archive { () throws(ArchiveError) in
             try writer.append(told)

@@ -11,8 +11,8 @@ extension Store {
     ///   - directory: open for reading.
     ///   - sink: a file or pipe; stays the caller's.
     public func exportTree(_ directory: SharedFD, to sink: FD) throws(StoreError) {
-        let writer = TarWriter(FileSink(sink, name: "archive"))
-        try TreeArchiver(directory, writer).run()
+        let writer = TarSink(TarWriter(FileSink(sink, name: "archive")), keepsFractions: true)
+        try TreeReader(isVolume: true).read(directory, as: [], to: writer)
         try archive { () throws(ArchiveError) in try writer.finish() }
     }
 

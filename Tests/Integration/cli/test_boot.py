@@ -137,7 +137,7 @@ def test_a_script(root_berth, machine):
     script = machine / "etc/init.d/berth"
     assert script.stat().st_mode & 0o7777 == 0o755 and os.readlink(machine / "etc/rc3.d/S99berth") == "../init.d/berth"
     # Not the store where everybody has it: the script names it.
-    root_berth.up("--name", "served", "--restart", "always")
+    root_berth.up("--name", "served", "--restart", "always", "--stop-timeout", "0")
 
     def call(word):
         return subprocess.run([script, word], env={"PATH": "/nowhere"}, capture_output=True, text=True, timeout=30)

@@ -212,18 +212,18 @@ def test_volumes(berth):
     assert found[1]["Actor"]["Attributes"] | {"container": ""} == {
         "container": "", "destination": "/v", "driver": "local", "propagation": "", "read/write": "false"
     }  # fmt: skip
-    anonymous = {event["Actor"]["ID"] for event in past(berth, "--filter", "type=volume")} - {"eventful"}
-    for name in anonymous:
-        found = [event["Action"] for event in past(berth, "--filter", f"volume={name}")]
-        assert sorted(found) == ["create", "destroy", "mount", "unmount"]
+    mounts = past(berth, "--filter", "type=volume", "--filter", "event=mount")
+    (name,) = {event["Actor"]["ID"] for event in mounts if event["Actor"]["Attributes"]["destination"] == "/anonymous"}
+    found = [event["Action"] for event in past(berth, "--filter", f"volume={name}")]
+    assert sorted(found) == ["create", "destroy", "mount", "unmount"]
     berth.ok("volume", "prune", "-af")
     assert [event["Action"] for event in past(berth, "--filter", "volume=eventful")][-1] == "destroy"
-    berth.ok("volume", "create", "made")
-    berth.ok("volume", "create", "made")
-    berth.ok("volume", "clone", "made", "twin")
-    berth.ok("volume", "rm", "made", "twin")
-    found = [(event["Action"], event["Actor"]["ID"]) for event in past(berth, "--filter", "volume=made", "--filter", "volume=twin")]
-    assert found == [("create", "made"), ("create", "twin"), ("destroy", "made"), ("destroy", "twin")]
+    berth.ok("volume", "create", "event-made")
+    berth.ok("volume", "create", "event-made")
+    berth.ok("volume", "clone", "event-made", "event-twin")
+    berth.ok("volume", "rm", "event-made", "event-twin")
+    found = [(event["Action"], event["Actor"]["ID"]) for event in past(berth, "--filter", "volume=event-made", "--filter", "volume=event-twin")]
+    assert found == [(action, f"event-{name}") for action in ("create", "destroy") for name in ("made", "twin")]
 
 
 def test_networks(root_berth):

@@ -245,6 +245,8 @@ def test_f21_a_store_of_the_first_version(fresh, place):
         for kind, name in connection.execute("SELECT type,name FROM sqlite_master WHERE type IN ('table','trigger') ORDER BY type DESC").fetchall():
             if name not in first and not name.startswith("sqlite_"):
                 connection.execute(f"DROP {kind} {name}")
+        if connection.execute("SELECT 1 FROM pragma_table_info('container_volumes') WHERE name='owned'").fetchone():
+            connection.execute("ALTER TABLE container_volumes DROP COLUMN owned")
         connection.execute("PRAGMA user_version=1")
         connection.commit()
         connection.close()

@@ -101,7 +101,7 @@ def test_rates_change_while_a_container_runs(pair):
     pair.ok("update", "--network-rate", "in=0,out=0", "one")
     assert pair.rate("one") is None
     assert pair.seconds("one", "two") < 0.5 and pair.seconds("two", "one") < 0.5
-    pair.call("update", "one").fails(1, "nothing to change: give --publish-add, --publish-rm or --network-rate")
+    pair.call("update", "one").fails(1, "nothing to change: you must provide one or more flags")
 
 
 @pytest.mark.quiet
