@@ -30,6 +30,9 @@ struct EngineExec {
         registration = ExecRegistration(run: run, container: container, exec: id)
     }
 
+    /// It never ran.
+    func failed() { registration?.withdraw() }
+
     func ended(_ status: ExitStatus) {
         registration?.withdraw()
         tell("exec_die", ["exitCode": "\(status.code)"])

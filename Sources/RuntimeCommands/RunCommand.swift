@@ -124,9 +124,14 @@ enum ExecCommand {
                 throw RuntimeError(.system, "divide terminal", cause: error.description)
             }
         }
-        let started = try ExecProcess.start(request)
+        // Before it runs: whoever sees what it does finds its id.
+        let told = detach ? nil : EngineExec(root: context.root, bundle: try directory.read().bundle, container: context.id)
+        let started: ExecProcess
+        do throws(RuntimeError) { started = try ExecProcess.start(request) } catch {
+            told?.failed()
+            throw error
+        }
         if detach { return 0 }
-        let told = EngineExec(root: context.root, bundle: try directory.read().bundle, container: context.id)
         do throws(SystemError) {
             var foreground = Foreground(pid: started.pid, pidfd: started.pidfd.fd, console: started.console?.fd)
             foreground.detachable = side
