@@ -159,7 +159,7 @@ def integration(full, arguments):
 
 
 def residue():
-    """What a test may leave on a host: mounts, cgroups and processes that carry our names, and any named network namespace."""
+    """What a test may leave on a host: mounts, cgroups, processes, links and rules that carry our names, and any named network namespace."""
     found = set()
     ours = re.compile(r"/(bt[0-9a-f]{10}|bts-[0-9a-f]+|berth[^/]*)(/|$)")
     for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
@@ -179,6 +179,11 @@ def residue():
         if pathlib.Path(program).name.split(" ")[0] in ("berth", "berth-runtime") or "/bts-" in program:
             found.add(f"process {process.name} ({program}, parent {parent})")
     found.update(f"network namespace {path}" for path in pathlib.Path("/run/netns").glob("*"))
+    # Of the machine itself: tests that connect containers do so in network namespaces of their own.
+    found.update(f"link {path.name}" for path in pathlib.Path("/sys/class/net").iterdir() if re.match(r"br-|ve\d*x|ifb-", path.name))
+    if os.geteuid() == 0 and shutil.which("nft"):
+        tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout
+        found.update(f"nft {line}" for line in tables.splitlines() if "berth" in line)
     return found
 
 

@@ -18,6 +18,7 @@ import erofs_layers  # noqa: E402
 import images  # noqa: E402
 from berth import Berth, programs  # noqa: E402
 from loop_store import LoopBerth  # noqa: E402
+from net_host import NetBerth, require_root  # noqa: E402
 from user_networks import World, dual_stack  # noqa: E402
 
 
@@ -72,6 +73,16 @@ def user_berth(_stores, suite):
     engine = _stores(suite.user)
     yield engine
     engine.clear()
+
+
+@pytest.fixture
+def alone(suite, berth_programs, test_archive):
+    """berth of root with the image `test` in a network namespace of its own: what connects containers touches nothing of the machine's."""
+    require_root()
+    engine = NetBerth(suite, suite.root, berth_programs)
+    engine.ok("load", "-i", test_archive, timeout=60)
+    yield engine
+    engine.close()
 
 
 @pytest.fixture

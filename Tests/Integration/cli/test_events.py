@@ -226,8 +226,8 @@ def test_volumes(berth):
     assert found == [(action, f"event-{name}") for action in ("create", "destroy") for name in ("made", "twin")]
 
 
-def test_networks(root_berth):
-    berth = root_berth
+def test_networks(alone):
+    berth = alone
     network = berth.ok("network", "create", "eventnet").text
     identity = berth.ok("run", "-d", "--name", "connected", "--network", "eventnet", "test", "sleep", "100").text
     berth.ok("network", "disconnect", "eventnet", "connected")
