@@ -39,6 +39,18 @@ def wait_for(condition, what="condition", deadline=DEADLINE):
         pause = min(pause * 1.5, 0.05)
 
 
+def wait_asleep(process):
+    """Waits until a command waits itself: for a message, a descriptor or a time."""
+
+    def sleeps():
+        assert process.poll() is None, f"{process.args} has ended"
+        with open(f"/proc/{process.pid}/wchan") as file:
+            place = file.read()
+        return any(word in place for word in ("poll", "nanosleep", "wait_for_more_packets"))
+
+    wait_for(sleeps, f"{process.args} to wait")
+
+
 @dataclasses.dataclass
 class Result:
     """What a command of the runtime did."""

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from berth import Berth
-from host import wait_for
+from host import wait_asleep, wait_for
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(Z|[+-]\d\d:\d\d)")
 
@@ -39,15 +39,9 @@ class Follower:
         self.seen = []
         self.process = berth.popen("events", "--format", "json", *flags, stdout=subprocess.PIPE)
         # It listens once it waits.
-        wait_for(lambda: self.waits(), "events to wait")
+        wait_asleep(self.process)
         os.set_blocking(self.process.stdout.fileno(), False)
         self.text = b""
-
-    def waits(self):
-        try:
-            return "poll" in pathlib.Path(f"/proc/{self.process.pid}/wchan").read_text()
-        except OSError:
-            return False
 
     def events(self):
         """All so far."""
@@ -146,9 +140,8 @@ def test_life(berth):
 
 
 def test_a_signal_that_is_ignored(berth):
-    berth.up("--name", "deaf", command=("sh", "-c", "trap '' TERM; while :; do sleep 1; done"))
-    berth.wait_status("deaf", "running")
-    time.sleep(0.3)
+    berth.up("--name", "deaf", command=("sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"))
+    berth.wait_log("deaf", "deaf")
     berth.ok("stop", "-t", "1", "deaf")
     found = past(berth, "--filter", "container=deaf", "--filter", "event=kill")
     assert [event["Actor"]["Attributes"]["signal"] for event in found] == ["15", "9"]
@@ -321,7 +314,7 @@ def test_everybody_is_killed(berth):
             supervisor = berth.supervisor(identity) if identity else None
             if supervisor:
                 os.kill(supervisor, signal.SIGKILL)
-    time.sleep(0.3)
+    wait_for(lambda: not [name for name in berth.names() if name.startswith("victim-")], "their ends")
     for number in range(12):
         berth.call("rm", "-f", f"victim-{number:02}")
     for number in range(12):

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -78,10 +77,17 @@ def test_a_terminal_in_the_background(berth):
     wait_for(lambda: set(os.listdir(directory)) <= {"control.sock", "execs"} and not os.listdir(f"{directory}/execs"), "its files to go")
 
 
+def written(pid):
+    """Bytes that a process has written so far."""
+    with open(f"/proc/{pid}/io") as file:
+        return int(re.search(r"wchar: (\d+)", file.read())[1])
+
+
 def test_left_alone(berth):
     """The keys end the command; the process runs on, and its end is seen."""
     name = berth.up()
-    with Terminal(berth, "exec", "-it", name, "sh", "-c", "echo ready; read x; echo $x >/tmp/read; while :; do echo on; sleep 0.05; done") as terminal:
+    script = "echo ready; read x; echo $x >/tmp/read; while [ ! -e /tmp/flood ]; do echo on; sleep 0.05; done; while :; do echo on; done"
+    with Terminal(berth, "exec", "-it", name, "sh", "-c", script) as terminal:
         terminal.expect("ready")
         terminal.type("\x10a\r")
         terminal.expect("on")
@@ -93,7 +99,10 @@ def test_left_alone(berth):
     assert [event["Action"] for event in past(berth, "--filter", f"container={name}", "--filter", "event=exec_detach")] == ["exec_detach"]
     pids = [int(line.split()[1]) for line in berth.ok("top", name).lines[1:] if "echo on" in line]
     assert len(pids) == 1
-    time.sleep(0.5)  # It still writes, and nobody is in its way.
+    # It still writes, and nobody is in its way: more than a terminal holds that nobody reads.
+    before = written(pids[0])
+    berth.ok("exec", name, "touch", "/tmp/flood")
+    wait_for(lambda: written(pids[0]) > before + (64 << 10), "more of its output")
     assert berth.inspect(name, "ExecIDs") == live
     berth.ok("exec", name, "sh", "-c", "for p in /proc/[0-9]*; do grep -q 'echo on' $p/cmdline && [ ${p#/proc/} != $$ ] && kill -9 ${p#/proc/}; done; true")
     wait_for(lambda: ends(berth, name).get(live[0]), "its end")

@@ -12,7 +12,7 @@ import time
 import pytest
 
 import images
-from host import wait_for
+from host import wait_asleep, wait_for
 from peer_docker import PrivateDocker
 
 FAST = ("--health-interval", "50ms", "--health-timeout", "5s")
@@ -269,7 +269,8 @@ def test_podmans_array_of_words(berth):
 def test_how_much_is_kept(berth):
     name = probed(berth, "echo 0123456789", "--health-max-log-count", "2", "--health-max-log-size", "4")
     wait_for(lambda: len(health(berth, name)["Log"]) == 2, "two results")
-    time.sleep(0.5)
+    before = health(berth, name)["Log"][-1]["Start"]
+    wait_for(lambda: health(berth, name)["Log"][0]["Start"] > before, "two further ones")
     assert [entry["Output"] for entry in health(berth, name)["Log"]] == ["0123..."] * 2
 
 
@@ -360,7 +361,7 @@ def test_healthcheck_run(berth):
 
 def test_healthcheck_run_beside_the_interval(berth):
     name = probed(berth, "echo x >> /n; sleep 0.3", "--health-interval", "100ms")
-    time.sleep(0.3)
+    wait_for(lambda: health(berth, name)["Log"], "a probe")
     runs = [berth.popen("healthcheck", "run", name) for _ in range(5)]
     assert [run.wait(timeout=20) for run in runs] == [0] * 5
 
@@ -380,8 +381,7 @@ def test_healthcheck_run_and_the_end(berth):
 def test_wait_returns_as_soon_as_it_is_healthy(berth):
     name = probed(berth, "test -e /good", "--health-interval", "20ms")
     waiting = berth.popen("wait", "--condition", "healthy", "--interval", "1h", name, stdout=subprocess.PIPE)
-    time.sleep(0.3)
-    assert waiting.poll() is None
+    wait_asleep(waiting)
     berth.ok("exec", name, "touch", "/good")
     out, _ = waiting.communicate(timeout=5)
     assert (waiting.returncode, out) == (0, b"-1\n")
@@ -416,14 +416,14 @@ def test_conditions_of_wait(berth):
         if condition != "running,exited":
             berth.call("start", name)
         waiting = berth.popen("wait", "--condition", condition, name, stdout=subprocess.PIPE)
-        time.sleep(0.2)
         if condition == "running,exited":
             assert waiting.communicate(timeout=10)[0] == b"6\n"
             continue
+        wait_asleep(waiting)
         berth.ok("stop", name)
         assert waiting.communicate(timeout=10)[0] == b"6\n", condition
     removed = berth.popen("wait", "--condition", "removed", name, stdout=subprocess.PIPE)
-    time.sleep(0.1)
+    wait_asleep(removed)
     berth.ok("rm", name)
     assert removed.communicate(timeout=10)[0] == b"6\n"
     berth.call("wait", "--condition", "foo", "x").fails(1, "unknown container state: foo: invalid argument")
