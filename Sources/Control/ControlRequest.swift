@@ -36,7 +36,8 @@ public enum ControlRequest: Sendable, Hashable {
     ///
     /// - id: 64 hexadecimal digits, or empty from commands before there were ids. terminal: as in the document; its output goes nowhere.
     case exec(id: String, terminal: Bool)
-    /// Freeze the cgroup until `resume` of this connection, or its end: whoever asked may be killed.
+    /// Keep the cgroup frozen until `resume` of this connection, or its end: whoever asked may be killed. Several may; a pause
+    /// stays when they go.
     case freeze
     /// Answered by `.health`, and again by each change of it.
     case watchHealth

@@ -28,7 +28,7 @@ extension Supervisor {
         let log = config.autoRemove ? [] : HealthRecord.load(directory.fd, ContainerFiles.health)?.log ?? []
         let monitor = HealthMonitor(
             plan, log: log, loop: loop, isPaused: { [unowned self] in isFrozen(record.freezeFile) },
-            isEnding: { [unowned self] in processIsExiting(record.pid) },
+            isEnding: { [unowned self] in isBeingKilled || processIsExiting(record.pid) },
             begin: { [unowned self] (command, input, output) throws(LaunchFailure) in try beginProbe(command, input, output) })
         monitor.onResult = { [unowned self] in probeEnded($0, $1) }
         return monitor
@@ -106,7 +106,7 @@ extension Supervisor {
         guard stage == .running, record.phase == .running else { return }
         switch action {
         case .none: break
-        case .kill: try? launcher.kill(SIGKILL)  // the restart policy has the next word
+        case .kill: try? send(SIGKILL)  // the restart policy has the next word
         case .stop:
             manuallyStopped = true
             try? stop(0, ControlRequest.configuredTimeout)

@@ -27,12 +27,12 @@ extension Supervisor {
         case .kill(let signal): try kill(signal)
         case .setRestartPolicy(let policy): setRestartPolicy(policy)
         case .pause:
-            try setFrozen(true)
-            // It stays so when whoever froze it before goes.
-            for other in clients { other.keepsFrozen = false }
+            if !isHeld { try setFrozen(true) }
+            isPaused = true
         case .resume: try resume(for: client)
         case .freeze:
-            try setFrozen(true)
+            if !isHeld, !isPaused { try setFrozen(true) }
+            guard stage == .running else { throw refusal("container is not running") }
             client.keepsFrozen = true
         case .query, .exec, .watchHealth, .probe: break  // answered by who received them
         case .reload: try reload()
@@ -96,7 +96,7 @@ extension Supervisor {
     func stopRunning(_ signal: Int32, _ timeout: Int64) throws(ControlError) {
         setPhase(.stopping)
         // The signal first: a frozen process gets it when it is thawed, and nothing else in between.
-        try ask { () throws(LaunchFailure) in try launcher.kill(signal) }
+        try ask { () throws(LaunchFailure) in try send(signal) }
         tellSignal(signal)
         _ = try? ask { () throws(LaunchFailure) in try launcher.setFrozen(false) }
         var wait: Int64? = timeout
@@ -118,14 +118,20 @@ extension Supervisor {
         guard stage == .running else { throw refusal("container is not running") }
         let isFinal = signal == SIGKILL || signal == config.stopSignal
         if isFinal { manuallyStopped = true }
-        try ask { () throws(LaunchFailure) in try launcher.kill(signal) }
+        try ask { () throws(LaunchFailure) in try send(signal) }
         tellSignal(signal)
         // A frozen process dies only when it is thawed (v1), and stays paused otherwise.
         if signal == SIGKILL { _ = try? ask { () throws(LaunchFailure) in try launcher.setFrozen(false) } }
     }
 
+    func send(_ signal: Int32) throws(LaunchFailure) {
+        if signal == SIGKILL { isBeingKilled = true }
+        try launcher.kill(signal)
+    }
+
     func killAll() {
         guard stage == .running else { return }
+        isBeingKilled = true
         launcher.killAll()
         try? container?.pidfd.fd.sendSignal(SIGKILL)
     }
@@ -137,12 +143,18 @@ extension Supervisor {
         tell(frozen ? "pause" : "unpause")
     }
 
-    /// Whoever copies from the container ends its own part only; nobody else ends that.
+    /// Somebody copies from the container.
+    private var isHeld: Bool { clients.contains(where: \.keepsFrozen) }
+
+    /// Each who copies from the container ends its own part only, a pause is nobody's but who resumes; it goes on when nothing is left.
     private func resume(for client: ControlClient) throws(ControlError) {
-        let isHolder = client.keepsFrozen
-        client.keepsFrozen = false
-        if !clients.contains(where: \.keepsFrozen) { return try setFrozen(false) }
-        if !isHolder { throw refusal("a command copies from the container and lets it go on by itself") }
+        if client.keepsFrozen {
+            client.keepsFrozen = false
+        } else {
+            if isHeld { throw refusal("a command copies from the container and lets it go on by itself") }
+            isPaused = false
+        }
+        if !isHeld, !isPaused { try setFrozen(false) }
     }
 
     /// A client that froze the container has gone.

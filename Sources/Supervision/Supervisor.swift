@@ -56,6 +56,10 @@ package final class Supervisor {
     /// Between the making of the container and its end; nil without networks of ours.
     var connections: ContainerConnections?
     var terminalSize: (rows: UInt16, columns: UInt16)?
+    /// By `pause`, until `resume`; who copies from the container holds it besides (``ControlClient/keepsFrozen``).
+    var isPaused = false
+    /// SIGKILL is on its way to its processes, in whatever order they see it.
+    var isBeingKilled = false
     var manuallyStopped = false
     /// The lock file does not say what phase this is.
     var isPhaseStale = false
@@ -134,6 +138,8 @@ package final class Supervisor {
     /// - Returns: false when that failed and all is wound up.
     func launch() -> Bool {
         ended = nil
+        isPaused = false
+        isBeingKilled = false
         lastExit = nil
         unprotectFromOutOfMemory()
         do throws(LaunchFailure) {

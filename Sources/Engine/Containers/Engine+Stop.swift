@@ -136,11 +136,11 @@ extension Engine {
         try controlled { () throws(ControlError) in try connection.pause() }
     }
 
-    /// Pauses a container until `body` says that it may go on, or this process ends; not one that is paused already.
+    /// Keeps a container paused until `body` says that it may go on, or this process ends; one that was paused before stays so.
     ///
     /// Where it cannot be paused, that is a warning.
     func pausing(_ view: ContainerView, _ body: (_ resume: @escaping () -> Void) throws(EngineError) -> Void) throws(EngineError) {
-        guard view.isAlive, view.observation.status != .paused else { return try body {} }
+        guard view.isAlive else { return try body {} }
         var held: SupervisorConnection?
         do throws(EngineError) {
             let connection = try runningConnection(view, "pause")
@@ -153,9 +153,13 @@ extension Engine {
                 warn("WARNING: \(error.description); what it writes meanwhile may be in the image in part")
             }
         }
-        let connection = held
-        defer { try? connection?.resume() }
-        try body { try? connection?.resume() }
+        // Once: after that it would end somebody else's pause.
+        let letGo = {
+            try? held?.resume()
+            held = nil
+        }
+        defer { letGo() }
+        try body(letGo)
     }
 
     /// A container of a user who had no delegated cgroup when it was started has none that could be frozen.

@@ -132,9 +132,7 @@ extension Engine {
         guard isWanted else { return frozen }
         let store = try self.store()
         for id in try stored({ () throws(StoreError) in try store.containers(ofVolume: name) }) {
-            guard let view = try? container(id), view.isAlive, view.observation.status != .paused,
-                view.observation.status != .created
-            else { continue }
+            guard let view = try? container(id), view.isAlive else { continue }
             if host.isRootless || Engine.isHelper {
                 do throws(EngineError) { try requireFreezer(view) } catch {
                     throw EngineError(error.code, sentence: error.description + "; or give --pause=false")

@@ -184,6 +184,26 @@ def test_a_snapshot_is_of_one_moment(engine, place):  # noqa: F811
     wait_for(lambda: engine.ok("exec", writer, "cat", "/d/a").text != count, "the writer to go on")
 
 
+def test_snapshots_that_overlap(engine):  # noqa: F811
+    """The end of one lets no container go on that another reads."""
+    writer = engine.up("-v", "data:/d", command=("sh", "-c", WRITER))
+    if not can_freeze(engine, writer):
+        pytest.skip("no cgroup is delegated to the user")
+    wait_for(lambda: engine.call("exec", writer, "test", "-s", "/d/z/z/b").code == 0, "the writer", 60)
+    running = []
+    for number in range(6):
+        running.append(engine.popen("volume", "snapshot", "data", f"s{number}", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE))
+        time.sleep(0.03)
+    for process in running:
+        assert process.communicate(timeout=60)[1] == b"" and process.returncode == 0
+    for number in range(6):
+        engine.ok("volume", "clone", f"data@s{number}", f"c{number}", timeout=60)
+        found = engine.sh("-v", f"c{number}:/d", "cat /d/a /d/z/z/b").check().out.split()
+        assert len(found) == 1 or 0 <= int(found[0]) - int(found[1]) <= 1, found
+    count = engine.ok("exec", writer, "cat", "/d/a").text
+    wait_for(lambda: engine.ok("exec", writer, "cat", "/d/a").text != count, "the writer to go on")
+
+
 def test_a_paused_container_stays_paused(engine):  # noqa: F811
     user = engine.up("-v", "data:/d")
     if not can_freeze(engine, user):
