@@ -65,7 +65,11 @@ extension Engine {
         if case .stream = request.target { return try pack(source, sourceIDs) }
         let (target, options) = try prepare(request, isDirectory: source.isDirectory, trees)
         return try write(to: target, options, request) { (writer) throws(StoreError) in
-            try TreeReader(ids: sourceIDs).read(source.node, as: Array((target.name ?? source.name).utf8), to: writer)
+            let reader = TreeReader(ids: sourceIDs)
+            try reader.read(source.node, as: Array((target.name ?? source.name).utf8), to: writer)
+            if let output = reader.output {
+                warn("WARNING: \"\(printable(output))\" is where the copy goes: it was not copied into itself")
+            }
         }
     }
 

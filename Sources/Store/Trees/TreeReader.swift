@@ -9,6 +9,13 @@ public protocol TreeSink: AnyObject {
     ///
     /// - Parameter content: open for reading at its beginning; of a file that has bytes.
     func add(_ entry: TarEntry, content: FD?) throws(StoreError)
+
+    /// Whether what is in a directory may have come from here: a copy is no part of what is copied.
+    func writes(below directory: FileNumber) -> Bool
+}
+
+extension TreeSink {
+    public func writes(below directory: FileNumber) -> Bool { false }
 }
 
 /// Reads a tree that programs of a container may be changing, as entries of an archive: names sorted, so that the same tree
@@ -26,6 +33,8 @@ public final class TreeReader {
     private var device: UInt64?
     /// The first name of files that have several.
     private var linked: [FileNumber: [UInt8]] = [:]
+    /// The first directory that was passed over because the sink writes into it.
+    public private(set) var output: [UInt8]?
     /// Sockets, which archives cannot hold.
     public private(set) var skippedSockets = 0
 
@@ -107,7 +116,11 @@ public final class TreeReader {
 
     private func visitDirectory(
         _ node: SharedFD, _ info: stat, _ path: [UInt8], _ sink: any TreeSink
-    ) throws(StoreError) -> Level {
+    ) throws(StoreError) -> Level? {
+        if sink.writes(below: FileNumber(info)) {
+            if output == nil { output = path }
+            return nil
+        }
         let directory = try call("open", path) { () throws(SystemError) in
             SharedFD(try node.fd.open(".", [.readOnly, .directory]))
         }

@@ -36,6 +36,8 @@ public final class TreeWriter: TreeSink {
     private var parents: [[UInt8]: SharedFD] = [:]
     /// Times of directories, which are set when everything is in them.
     private var pending: [(path: [UInt8], time: FileTime)] = []
+    /// The directories right below the base into which it writes: whatever it makes is in one of them.
+    private var tops: Set<FileNumber> = []
     public private(set) var skippedDevices = 0
     public private(set) var droppedAttributes = 0
     /// What an archive of the entries would have, for messages: headers and content in blocks.
@@ -57,6 +59,8 @@ public final class TreeWriter: TreeSink {
         try body()
         try finish()
     }
+
+    public func writes(below directory: FileNumber) -> Bool { tops.contains(directory) }
 
     /// Adds all entries of an archive.
     public func add(_ reader: TarReader) throws(StoreError) {
@@ -189,9 +193,10 @@ public final class TreeWriter: TreeSink {
         let opened = withName(name) { cl_openat(parent.raw, $0, O_RDONLY | 0o200000 | 0o400000, 0) }
         try check(entry, opened)
         let directory = SharedFD(owning: opened)
-        if isNew {
+        if isNew || path.parent.isEmpty {
             let info = try system { () throws(SystemError) in try directory.fd.status() }
-            guard info.st_uid == geteuid(), info.st_mode & 0o777 == 0o700 else { throw changed(entry) }
+            guard !isNew || info.st_uid == geteuid() && info.st_mode & 0o777 == 0o700 else { throw changed(entry) }
+            if path.parent.isEmpty { tops.insert(FileNumber(info)) }
         }
         try setOwner(entry, directory.raw)
         try check(entry, cl_fchmod(directory.raw, entry.mode))

@@ -168,7 +168,7 @@ final class TreeCopy {
 }
 
 /// What tells a file from others, whatever its names.
-struct FileNumber: Hashable {
+public struct FileNumber: Hashable {
     private let device: UInt64
     private let inode: UInt64
 

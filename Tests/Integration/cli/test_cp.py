@@ -420,6 +420,22 @@ def test_volumes_and_binds(berth, source):
     assert berth.mounts() == []
 
 
+@pytest.mark.parametrize("path, made", [("/d", "d"), ("/d/.", "bound"), ("/d/bound", "bound"), ("/d/bound/.", "")])
+def test_a_copy_into_what_is_copied(berth, source, path, made):
+    """A bind leads back to where the copy goes: it is made once, not again and again in itself."""
+    (source / "here").mkdir()
+    (source / "here/seen").write_text("seen\n")
+    for name in ("here", "here/seen"):
+        os.chown(source / name, berth.who.uid, berth.who.gid)
+    berth.up("--name", "box", "-v", f"{source}/here:/d/bound")
+    result = berth.ok("cp", f"box:{path}", source / "here")
+    assert ("not copied into itself" in result.err) == (made != "")
+    found = below(source / "here")
+    assert "seen" in found and (made == "" or any(name.startswith(made + "/") for name in found))
+    assert max(name.count("/") for name in found) <= 2, found
+    assert (source / "here/seen").read_text() == "seen\n"
+
+
 def test_other_mounts_of_a_container_that_does_not_run(berth, source):
     """Volumes that lead elsewhere, images, and what has a layer of its own over it."""
     (source / "elsewhere").mkdir()

@@ -13,7 +13,7 @@ import tarfile
 import pytest
 
 import images
-from host import tree_state
+from host import tree_state, wait_for
 
 FULL = bool(os.environ.get("BERTH_TEST_FULL"))
 
@@ -26,7 +26,7 @@ def host_is_unharmed(canary):
 
 
 # A directory and a link to the host's path take turns at one name.
-RACER = "mkdir -p {0} && echo inside > {0}/secret; mkdir /d; echo inside > /d/secret; ln -s {0} /l; while :; do mv /d /t; mv /l /d; mv /d /l; mv /t /d; done"
+RACER = "mkdir -p {0} && echo inside > {0}/secret; mkdir /d; echo inside > /d/secret; ln -s {0} /l; touch /ready; while :; do mv /d /t; mv /l /d; mv /d /l; mv /t /d; done"
 
 
 @pytest.mark.parametrize("mounts", ["plain", "mounts"])
@@ -35,10 +35,12 @@ def test_s70_a_directory_that_becomes_a_link_meanwhile(berth, place, canary, mou
     for directory in [canary, *canary.parents]:
         if os.stat(directory).st_uid == os.geteuid() and str(directory).startswith("/tmp"):
             os.chmod(directory, os.stat(directory).st_mode | 0o755)
-    flags = ["-v", "vol:/d/below", "-v", f"{place}:/d/bound"] if mounts == "mounts" else []
+    (place / "bound").mkdir()
+    flags = ["-v", "vol:/d/below", "-v", f"{place}/bound:/d/bound"] if mounts == "mounts" else []
     (place / "evil").write_text("evil\n")
     os.chown(place / "evil", berth.who.uid, berth.who.gid)
     berth.up("--name", "box", *flags, command=["sh", "-c", RACER.format(canary_path)])
+    wait_for(lambda: berth.call("exec", "box", "test", "-e", "/ready").code == 0, "the racer")
     for number in range(100 if FULL else 25):
         out = place / f"out{number}"
         if berth.call("cp", "box:/d/secret", out).code == 0 and not out.is_symlink():
