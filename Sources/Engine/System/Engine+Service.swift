@@ -52,6 +52,10 @@ extension Engine {
             guard let found = UserDatabase(passwd: passwd, group: nil).users.first(where: { $0.name == user }) else {
                 throw .invalid("unknown user \(user): no such line in \(destination)/etc/passwd")
             }
+            // It becomes part of a path, a unit and a shell's words.
+            let isPlain = user.utf8.allSatisfy { ServiceUnit.isPlain($0) && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "=") }
+            guard isPlain, !user.hasPrefix("-"), !user.hasPrefix(".")
+            else { throw .invalid("--user \(user): names in units and init scripts are of letters, digits, '.', '_' and '-'") }
             if found.uid != 0 { owner = .user(user, uid: found.uid, home: found.home) }
         }
         return ServiceUnit(manager: kind, owner: owner, isRoot: isRoot, command: command)

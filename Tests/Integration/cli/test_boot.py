@@ -192,6 +192,9 @@ def test_refusals(root_berth, user_berth, machine):
     user_berth.call(*install, "--init", "rc").fails(1, "sudo berth system install-service --user berth-test")
     user_berth.call(*install, "--init", "systemd", "--user", "root").fails(1, "--user is for root")
     root_berth.call(*install, "--init", "rc", "--destdir", str(machine), "--user", "nobody-here").fails(1, "unknown user nobody-here")
+    for name in ("../up", "a;b", "$(x)", "-rf"):
+        (machine / "etc/passwd").write_text(f"{name}:x:1234:1234::/:/bin/sh\n")
+        root_berth.call(*install, "--init", "rc", "--destdir", str(machine), f"--user={name}").fails(1, "letters, digits")
     root_berth.call(*install, "--destdir", "relative").fails(1, "not absolute")
     root_berth.call(*install, "--init", "upstart").fails(125, "auto, systemd, rc")
     assert tree(machine) == ["etc/passwd"]
