@@ -21,8 +21,9 @@ public struct ContainerObserver: ~Copyable {
 
     /// What the container is now.
     ///
+    /// - Parameter isOwner: the caller holds the container's lock, which is therefore no supervisor's.
     /// - Throws: `.system` when the store cannot be read. A damaged exit record is reported in `error`, not thrown.
-    public mutating func observe(_ id: String) throws(ControlError) -> ContainerObservation {
+    public mutating func observe(_ id: String, isOwner: Bool = false) throws(ControlError) -> ContainerObservation {
         // The order matters. A supervisor writes exit.json before it lets go of the lock; a lock that is free is
         // therefore followed by the final record. If the lock is taken in between, the next question sees it.
         let lock: (held: Bool, record: PhaseRecord?)
@@ -32,7 +33,7 @@ public struct ContainerObserver: ~Copyable {
             guard error.errno == .noEntry else { throw ControlError(error, "observe", id) }
             return try observeWithoutLock(id)
         }
-        if lock.held { return observeHeld(id, lock.record) }
+        if lock.held, !isOwner { return observeHeld(id, lock.record) }
         if containers.fd.exists(id + "/" + ContainerFiles.removed) { return ContainerObservation(.removed) }
         if let record = try exitRecord(id) { return record }
         return observeFree(lock.record)

@@ -57,10 +57,12 @@ extension Engine {
     }
 
     /// What the kernel and the container's directory say about it.
-    public func observe(_ id: String) throws(EngineError) -> ContainerObservation {
+    ///
+    /// - Parameter isOwner: the caller holds the container's lock, which is therefore no supervisor's.
+    public func observe(_ id: String, isOwner: Bool = false) throws(EngineError) -> ContainerObservation {
         try controlled { () throws(ControlError) in
             var observer = try ContainerObserver(store: roots.store)
-            return try observer.observe(id)
+            return try observer.observe(id, isOwner: isOwner)
         }
     }
 

@@ -75,12 +75,12 @@ extension Engine {
         let store = try self.store()
         let path = roots.container(view.id)
         removeHalfMadeCgroup(of: view.id)
-        // Nothing, unless the supervisor was killed while it was asked to end the container.
-        if !view.isAlive { deleteExternally(view.definition) }
         if let directory = try? FD.cwd.open(path, [.readOnly, .directory, .noFollow]) {
             // The supervisor's lock keeps a start from using what is being removed.
             do throws(EngineError) {
                 guard let lock = try acquireLock(directory.fd, view.id) else { return false }
+                // A supervisor that was dying when it was asked leaves a container that runs.
+                if try observe(view.id, isOwner: true).status.isAlive { return false }
                 try removeLocked(lock, directory.fd, store, view, volumes)
             } catch {
                 // Its own supervisor or another removal has taken the directory away since it was opened.
@@ -121,6 +121,8 @@ extension Engine {
         _ lock: borrowing SupervisorLock, _ directory: FD, _ store: Store, _ view: ContainerView, _ volumes: Bool
     ) throws(EngineError) {
         announceUnseenEnd(view)
+        // Nothing, unless the supervisor was killed before it could.
+        deleteExternally(view.definition)
         try? directory.writeFile(ContainerFiles.removed, [])
         forgetConnections(view, directory)
         try removeRow(store, view, volumes)

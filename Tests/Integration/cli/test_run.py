@@ -537,6 +537,16 @@ def test_an_external_runtime_whose_supervisor_was_killed(berth, other):
     berth.assert_clean(identity)
 
 
+def test_an_external_runtime_whose_supervisor_does_not_answer(berth, other):
+    """It is killed by who removes the container, and what it would have taken down with it."""
+    identity = berth.up("--runtime", other.path, wrap=other.wrap)
+    supervisor = berth.supervisor(identity)
+    (berth.run_root / "containers" / identity / "control.sock").unlink()
+    os.kill(supervisor, signal.SIGSTOP)
+    berth.ok("rm", "-f", identity)
+    berth.assert_clean(identity)
+
+
 def test_what_an_external_runtime_is_not_asked_for(berth):
     """It would pass over these without a word."""
     name = shutil.which("runc") or pytest.skip("no runc here")
