@@ -25,7 +25,7 @@ final class LineBuffer {
     }
 
     /// Takes more bytes. All whole lines must have been taken out before.
-    func fill(_ read: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
+    func fill<Failure>(_ read: (UnsafeMutableRawBufferPointer) throws(Failure) -> Int) throws(Failure) -> Int {
         if start > 0 {
             // SAFETY: both ranges are inside the storage.
             if end > start, let base = storage.baseAddress { memmove(base, base + start, end - start) }
@@ -36,7 +36,7 @@ final class LineBuffer {
             end = 0
             skipping = true
         }
-        let count = read(UnsafeMutableRawBufferPointer(rebasing: storage[end...]))
+        let count = try read(UnsafeMutableRawBufferPointer(rebasing: storage[end...]))
         end += count
         return count
     }

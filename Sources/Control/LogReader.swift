@@ -93,14 +93,7 @@ public struct LogReader {
                 file.offset = size < file.offset - Int64(lines.count) ? 0 : size
                 lines.discard()
             }
-            var failure: SystemError?
-            let count = lines.fill { (buffer) -> Int in
-                do throws(SystemError) { return try file.read(into: buffer) } catch {
-                    failure = error
-                    return 0
-                }
-            }
-            if let failure { throw failure }
+            let count = try lines.fill { (buffer) throws(SystemError) -> Int in try file.read(into: buffer) }
             if count == 0 { return true }
             while let line = lines.next() {
                 guard let record = LogRecord(line: line) else { continue }

@@ -107,14 +107,7 @@ public struct EventReader {
             while chain.count < EventReader.longestChain, let last = chain.last, let next = try files.next(after: last.identity) {
                 chain.append(next)
             }
-            var failure: SystemError?
-            let count = lines.fill { (buffer) -> Int in
-                do throws(SystemError) { return try file.read(into: buffer) } catch {
-                    failure = error
-                    return 0
-                }
-            }
-            if let failure { throw failure }
+            let count = try lines.fill { (buffer) throws(SystemError) -> Int in try file.read(into: buffer) }
             if count == 0 { return true }
             while let line = lines.next() {
                 if line.isEmpty { continue }
