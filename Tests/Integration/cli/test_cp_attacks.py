@@ -181,6 +181,7 @@ def test_files_that_come_and_go(berth, place):
     """What vanishes while it is read is passed over."""
     script = "mkdir /busy; while :; do mkdir -p /busy/a/b; echo x > /busy/a/b/c; echo y > /busy/f; rm -rf /busy/a /busy/f; done"
     berth.up("--name", "box", command=["sh", "-c", script])
+    wait_for(lambda: berth.call("exec", "box", "test", "-e", "/busy").code == 0, "the directory")
     for number in range(20):
         berth.ok("cp", "box:/busy", "-", timeout=30)
         berth.ok("diff", "box", timeout=30)

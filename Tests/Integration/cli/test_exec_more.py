@@ -1,5 +1,6 @@
 """`exec`: terminals in the background, keys that leave a process running, ids, descriptors, and containers that are not named."""
 
+import concurrent.futures
 import os
 import re
 import signal
@@ -7,9 +8,12 @@ import subprocess
 
 import pytest
 
+from berth import stat_field
 from host import wait_for
 from terminal import Terminal
 from test_events import past
+
+FULL = bool(os.environ.get("BERTH_TEST_FULL"))
 
 
 def ends(berth, name):
@@ -210,3 +214,26 @@ def test_cost_of_a_fork(berth, flags):
     else:
         berth.ok("exec", *flags, name, "true")
     assert not [pid for pid in berth.processes() if "exec" in cmdline(pid)]
+
+
+def test_a_megabyte_each_way_again_and_again(berth):
+    """Byte-exact, whichever side is ahead, and nothing of it stays: 10,000 times in the full sweep."""
+    name = berth.up()
+    supervisor, directory = berth.supervisor(name), berth.run_root / "containers" / name / "execs"
+    data = os.urandom(1 << 20)
+
+    def once(_):
+        done = berth.call("exec", "-i", name, "cat", stdin=data, timeout=60)
+        return done.code == 0 and done.bytes == data and not done.error_bytes
+
+    def used():
+        return len(os.listdir(f"/proc/{supervisor}/fd")), stat_field(supervisor, 17), int(stat_field(supervisor, 21))
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(once, range(20)))
+        before = used()
+        assert all(pool.map(once, range(10_000 if FULL else 100)))
+    wait_for(lambda: not os.path.isdir(directory) or not os.listdir(directory), "the files of execs to go")
+    after = used()
+    assert after[:2] == before[:2] and after[2] <= before[2] + 64, f"descriptors, threads, pages of memory: {before}, then {after}"
+    assert len(berth.ok("top", name).lines) == 2, "the container's own process alone"
