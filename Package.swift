@@ -73,11 +73,13 @@ let package = Package(
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CYaml", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CCrypt", providers: [.apt(["libcrypt-dev"])]),
         // Floor 1
         floor("Linux", ["CLinux"]),
         floor("JSON"),
+        floor("YAML", ["CYaml"]),
         floor("Flags"),
         // Floor 2
         floor("OCI", ["JSON"]),
@@ -95,7 +97,9 @@ let package = Package(
         networked("RegistryServer", ["Linux", "JSON", "OCI", "Archive", "Store", "CLinux", "CCrypt"], server),
         floor("Supervision", ["Linux", "JSON", "OCI", "Cgroups", "Control", "Runtime", "Networks"]),
         // Floor 6
-        floor("Engine", ["Linux", "JSON", "OCI", "Seccomp", "Cgroups", "Control", "Archive", "Store", "Registry", "Networks", "CCrypto"]),
+        floor(
+            "Engine",
+            ["Linux", "JSON", "YAML", "OCI", "Seccomp", "Cgroups", "Control", "Archive", "Store", "Registry", "Networks", "CCrypto"]),
         floor("RuntimeCommands", ["Linux", "JSON", "OCI", "Flags", "Seccomp", "Cgroups", "Control", "Runtime", "Supervision"]),
         // Floor 7
         floor("CommandLine", ["Linux", "JSON", "OCI", "Flags", "Control", "Archive", "Engine", "Registry", "RegistryServer"]),
@@ -108,6 +112,7 @@ let package = Package(
         // Tests
         tests("Linux", ["CLinux"]),
         tests("JSON"),
+        tests("YAML"),
         tests("Flags"),
         tests("OCI", ["JSON"]),
         tests("Archive", ["Linux"]),
@@ -120,12 +125,12 @@ let package = Package(
         tests("Registry", ["Linux", "OCI", "JSON"]),
         tests("RegistryServer", ["Linux", "OCI", "JSON", "Store"]),
         tests("Supervision", ["Linux", "Control"]),
-        tests("Engine", ["Linux", "OCI", "JSON", "Control", "Store"]),
+        tests("Engine", ["Linux", "OCI", "JSON", "YAML", "Control", "Store"]),
         tests("CommandLine", ["Control", "JSON", "Flags", "Engine"]),
         // The bodies of Fuzz/, over mutations of their seeds.
         .testTarget(
             name: "FuzzTests",
-            dependencies: ["CLinux", "Linux", "JSON", "OCI", "Archive", "Control", "Networks", "Store", "Registry", "CommandLine"],
+            dependencies: ["CLinux", "Linux", "JSON", "YAML", "OCI", "Archive", "Control", "Networks", "Store", "Registry", "CommandLine"],
             exclude: ["Seeds"], swiftSettings: strict),
         .testTarget(name: "FloorTests", dependencies: ["Linux"], swiftSettings: strict),
     ],

@@ -19,9 +19,11 @@ let package = Package(
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3"),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib"),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd"),
+        .systemLibrary(name: "CYaml", pkgConfig: "yaml-0.1"),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto"),
         floor("Linux", ["CLinux"]),
         floor("JSON"),
+        floor("YAML", ["CYaml"]),
         floor("OCI", ["JSON"]),
         floor("Archive", ["Linux", "CZlib", "CZstd", "CCrypto"]),
         floor("Control", ["Linux", "JSON", "OCI"]),
@@ -31,7 +33,7 @@ let package = Package(
         floor("CommandLine", ["JSON"]),
         .executableTarget(
             name: "Fuzz",
-            dependencies: ["Linux", "CLinux", "JSON", "OCI", "Archive", "Control", "Networks", "Store", "Registry", "CommandLine"],
+            dependencies: ["Linux", "CLinux", "JSON", "YAML", "OCI", "Archive", "Control", "Networks", "Store", "Registry", "CommandLine"],
             swiftSettings: found, linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]),
     ],
     swiftLanguageModes: [.v6]

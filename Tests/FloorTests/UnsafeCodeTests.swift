@@ -60,6 +60,8 @@ struct UnsafeCodeTests {
         "Store/LayerUnpacker+Metadata.swift": "attribute names and values handed to the kernel",
         "Store/Statement.swift": "SQLite's handles and column bytes",
         "Store/TreeRemoval.swift": "directory entries read in place",
+        "YAML/YAMLEvents.swift": "libyaml's parser and events",
+        "YAML/YAMLComposer.swift": "the document's bytes, borrowed for the parse",
         "Supervision/Log/LineAssembler.swift": "output taken apart where it was read",
         "Supervision/LogWriter.swift": "a log line framed in place",
         "Supervision/MappedBuffer.swift": "pages given back to the kernel when idle",

@@ -31,6 +31,8 @@ enum FuzzTarget: String, CaseIterable {
     case documents
     case reference
     case json
+    /// YAML: of CDI specifications and whoever else has files in it.
+    case yaml
     /// registries.conf.
     case registries
     /// `WWW-Authenticate`.
@@ -56,6 +58,7 @@ enum FuzzTarget: String, CaseIterable {
         case .documents: try FuzzTarget.documents(bytes)
         case .reference: try FuzzTarget.reference(String(decoding: bytes, as: UTF8.self))
         case .json: try FuzzTarget.json(bytes)
+        case .yaml: try YAMLProperties.check(bytes)
         case .registries: FuzzTarget.registries(bytes)
         case .challenge: _ = Challenge.parse([String(decoding: bytes, as: UTF8.self)])
         case .answers: FuzzTarget.answers(bytes)
