@@ -23,6 +23,7 @@ final class Session {
         } catch {
             throw CommandError(error)
         }
+        engine.deviceDirectories = arguments.strings("cdi-spec-dir").map { Session.absolute($0) }
         // Lives until exit, on purpose: closing the last connection to the database would checkpoint and remove its log
         // (2 to 5 ms); the kernel drops our locks.
         // SAFETY: nobody takes this reference back; the process ends with it.
@@ -97,6 +98,10 @@ final class Session {
         } catch {
             throw CommandError(error)
         }
+    }
+
+    private static func absolute(_ path: String) -> String {
+        path.hasPrefix("/") ? cleanHostPath(path) : cleanHostPath(workingDirectory() + "/" + path)
     }
 
     static func workingDirectory() -> String {

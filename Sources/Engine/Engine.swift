@@ -16,6 +16,8 @@ public final class Engine {
     /// Pulls an image again by what its registry calls it (`docker.io/library/x@sha256:…`), content that is gone included,
     /// although the store knows the image: what `system check --repair` calls. Nil: there is no way to registries.
     public var repull: ((_ reference: String, _ digest: Digest) throws(EngineError) -> Void)?
+    /// Where CDI specifications are, as a caller says; empty: as the configuration says, or where they usually are.
+    public var deviceDirectories: [String] = []
     private var openedStore: Store?
     /// This process has a mount namespace of its own.
     var hasPrivateMounts = false

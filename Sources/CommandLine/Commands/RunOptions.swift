@@ -87,9 +87,19 @@ struct RunOptions {
         definition.volumesFrom = arguments.strings("volumes-from")
         definition.volumeDriver = arguments.string("volume-driver")
         definition.readOnlyRoot = arguments.bool("read-only")
-        for text in arguments.strings("device") { definition.devices.append(try DeviceRequest(option: text)) }
+        try readDevices(into: &definition)
         for text in arguments.strings("device-cgroup-rule") { definition.deviceRules.append(try DeviceRuleOption.check(text)) }
         if let size = arguments.int64("shm-size") { definition.shmSize = size }
+    }
+
+    private func readDevices(into definition: inout ContainerDefinition) throws(EngineError) {
+        var names: [CDIName] = []
+        for text in arguments.strings("device") {
+            if let name = CDIName(text) { names.append(name) } else { definition.devices.append(try DeviceRequest(option: text)) }
+        }
+        for text in arguments.strings("gpus") { definition.driverDevices.append(try DriverDeviceRequest(gpus: text)) }
+        // In Docker's order: those of --gpus first.
+        if !names.isEmpty { definition.driverDevices.append(.cdi(names)) }
     }
 
     private func readIsolation(into definition: inout ContainerDefinition) throws(EngineError) {

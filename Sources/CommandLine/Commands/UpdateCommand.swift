@@ -8,7 +8,7 @@ struct UpdateCommand {
     init(_ session: Session) { self.session = session }
 
     func run() throws(CommandError) -> Int32 {
-        if arguments.occurrences.allSatisfy({ $0.name == "root" || $0.name == "runroot" || $0.name == "latest" }) {
+        if arguments.occurrences.allSatisfy({ ["root", "runroot", "cdi-spec-dir", "latest"].contains($0.name) }) {
             throw CommandError("nothing to change: you must provide one or more flags when using this command")
         }
         let added = try engine { () throws(EngineError) in

@@ -89,7 +89,12 @@ enum RunFlags {
             .string("volume-driver", nil, "Driver of volumes that are made: local", completion: .values(["local"])),
             .list("tmpfs", nil, "Mount an empty tmpfs, as target[:options]"),
             .bool("read-only", nil, "Make the root file system read-only"),
-            .list("device", nil, "Device of the host to give, as path[:path[:rwm]]", completion: .file),
+            .list(
+                "device", nil, "Device of the host to give, as path[:path[:rwm]], or by its CDI name, as vendor.com/class=name",
+                completion: .file),
+            .list(
+                "gpus", nil, "GPUs to give by CDI: all, a number, or device=ID and other fields", value: "gpu-request",
+                completion: .values(["all", "device="])),
             .list("device-cgroup-rule", nil, "Further devices that may be used, as 'c 42:* rwm'", value: "rule"),
             .value("shm-size", nil, .bytes, "Size of /dev/shm"),
         ]
@@ -232,7 +237,7 @@ enum RunFlags {
             values: """
                 arch cgroup-conf cgroups chrootdirs
                 conmon-pidfile cpu-count cpu-percent decryption-key env-merge
-                gidmap gpus group-entry health-log-destination hosts-file hostuser init-ctr init-path
+                gidmap group-entry health-log-destination hosts-file hostuser init-ctr init-path
                 io-maxbandwidth io-maxiops isolation kernel-memory link-local-ip os passwd-entry personality pidfile pod pod-id-file preserve-fd preserve-fds
                 rdt-class requires sdnotify seccomp-policy secret shm-size-systemd storage-opt
                 subgidname subuidname systemd timeout tz uidmap umask unsetenv variant

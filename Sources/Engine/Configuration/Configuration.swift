@@ -25,6 +25,9 @@ public struct Configuration: Sendable, Equatable {
     /// `[network] docker_compat`: containers have no names in the default network.
     public var isDockerCompatible = false
 
+    /// `[devices] cdi_spec_dirs`: where CDI specifications are; later ones go before earlier ones.
+    public var deviceDirectories = CDIRegistry.standardDirectories
+
     public init() {}
 
     /// Reads what is there; files that are missing say nothing.
@@ -45,7 +48,9 @@ public struct Configuration: Sendable, Equatable {
         return configuration
     }
 
-    private static let known = ["store": "layer_format, max_size", "network": "default, docker_compat, pools, respect_input_firewall"]
+    private static let known = [
+        "devices": "cdi_spec_dirs", "store": "layer_format, max_size", "network": "default, docker_compat, pools, respect_input_firewall",
+    ]
 
     private static var paths: [String] {
         var paths = ["/etc/berth/berth.conf"]
@@ -70,7 +75,7 @@ public struct Configuration: Sendable, Equatable {
                 }
                 section = String(Self.trimmed(line[line.index(after: line.startIndex)..<end]))
                 guard Self.known[section] != nil else {
-                    throw refuse("unknown section [\(section)]; known: [network], [store]")
+                    throw refuse("unknown section [\(section)]; known: [devices], [network], [store]")
                 }
                 continue
             }
@@ -91,6 +96,12 @@ public struct Configuration: Sendable, Equatable {
                     throw refuse("layer_format: unknown format \"\(value)\"; known: \(LayerFormatChoice.known)")
                 }
                 layerFormat = choice
+            case ("devices", "cdi_spec_dirs"):
+                let directories = value.split(separator: ":").map(String.init)
+                guard !directories.isEmpty, directories.allSatisfy({ $0.hasPrefix("/") }) else {
+                    throw refuse("cdi_spec_dirs: write absolute paths with colons between them, as \"/etc/cdi:/var/run/cdi\"")
+                }
+                deviceDirectories = directories.map(cleanHostPath)
             case ("network", "default"):
                 guard isObjectName(value) else {
                     throw refuse("default: \"\(value)\" is no network's name; write bridge, none, host or the name of a network")

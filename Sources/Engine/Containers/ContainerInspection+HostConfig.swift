@@ -104,7 +104,11 @@ extension ContainerInspection {
             }
         }
         writeList("DeviceCgroupRules", definition.deviceRules, to: &w)
-        w.nullField("DeviceRequests")
+        if definition.driverDevices.isEmpty {
+            w.nullField("DeviceRequests")
+        } else {
+            w.array("DeviceRequests", definition.driverDevices) { w, request in request.write(to: &w) }
+        }
         w.field("MemoryReservation", limits.memoryReservation ?? 0)
         w.field("MemorySwap", limits.memorySwap ?? limits.memory.map { $0 &* 2 } ?? 0)
         writeOptional("MemorySwappiness", limits.memorySwappiness, to: &w)

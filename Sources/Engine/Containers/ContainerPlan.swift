@@ -51,7 +51,8 @@ extension Engine {
         inputs.hasCgroup = try hasCgroup(for: inputs)
         let bounding = try SpecBuilder(inputs).boundingSet()
         inputs.seccomp = try seccomp(definition, bounding)
-        let spec = try SpecBuilder(inputs).build()
+        let builder = SpecBuilder(inputs)
+        let spec = try adding(definition.driverDevices, to: try builder.build(), builder)
         var plan = ContainerPlan(spec: spec, layers: layers, user: user, hasUserNamespace: !namespace.users.isEmpty)
         plan.joined = joined.pinned
         plan.users = namespace.users

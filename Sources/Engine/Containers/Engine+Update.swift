@@ -161,7 +161,10 @@ extension Engine {
         if new.environment != old.environment {
             let hadHome = old.environment.contains { $0.hasPrefix("HOME=") }
             let home = hadHome ? nil : spec.process?.env.first { $0.hasPrefix("HOME=") }
-            spec.process?.env = SpecBuilder.environment(of: new, home: home)
+            // What CDI devices brought stays.
+            let before = SpecBuilder.environment(of: old, home: home)
+            let brought = (spec.process?.env ?? []).filter { !before.contains($0) }
+            spec.process?.env = EnvironmentOption.merge(SpecBuilder.environment(of: new, home: home), brought)
         }
         try directory.replaceFile(ContainerFiles.specification, with: spec.encode(), durable: false)
     }

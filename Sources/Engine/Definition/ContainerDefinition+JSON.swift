@@ -29,6 +29,7 @@ extension ContainerDefinition {
             writer.arrayIfNotEmpty("devices", devices) { writer, device in
                 writer.value([device.hostPath, device.containerPath, device.permissions])
             }
+            writer.arrayIfNotEmpty("driverDevices", driverDevices) { writer, request in request.write(to: &writer) }
             writer.field("network", network.text)
             writeNetwork(to: &writer)
             if pid != .private { writer.field("pid", pid.text) }
@@ -175,6 +176,8 @@ extension ContainerDefinition {
                 guard parts.count == 3 else { throw parser.failure(.invalidValue, "a device has three parts") }
                 return DeviceRequest(hostPath: parts[0], containerPath: parts[1], permissions: parts[2])
             }
+        case "driverDevices":
+            driverDevices = try parser.array { (parser: inout JSONParser) throws(JSONError) in try DriverDeviceRequest(json: &parser) }
         case "network": network = NamespaceMode(text: try parser.string()) ?? .none
         case "pid": pid = NamespaceMode(text: try parser.string()) ?? .private
         case "ipc": ipc = NamespaceMode(text: try parser.string()) ?? .private

@@ -66,6 +66,8 @@ public struct ContainerDefinition: Sendable, Hashable {
     /// Bytes of /dev/shm.
     public var shmSize: Int64 = 64 << 20
     public var devices: [DeviceRequest] = []
+    /// CDI devices and GPUs, by what was asked for; each start finds what that is then.
+    public var driverDevices: [DriverDeviceRequest] = []
     /// Further devices that may be used where a node for them is there, as `c 42:* rwm`.
     public var deviceRules: [String] = []
 

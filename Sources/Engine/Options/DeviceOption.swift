@@ -16,7 +16,6 @@ public struct DeviceRequest: Hashable, Sendable {
         let failure = EngineError.invalid("invalid device specification: \(text)")
         guard (1...3).contains(parts.count), let host = parts.first else { throw failure }
         if !host.hasPrefix("/") {
-            if host.contains("=") { throw .notSupported("--device \(text): CDI devices") }
             throw .invalid("'\(host)' is not an absolute path")
         }
         var container = host

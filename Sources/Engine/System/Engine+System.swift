@@ -41,6 +41,10 @@ public struct EngineInformation: Sendable {
     public var runRoot = ""
     /// Of the program that asks.
     public var version = ""
+    /// Where CDI specifications are looked for, what is described there, and files that cannot be used.
+    public var deviceDirectories: [String] = []
+    public var devices: [CDIName] = []
+    public var deviceFailures: [String] = []
 
     public func encode() -> [UInt8] {
         JSONWriter.document { writer in
@@ -69,6 +73,14 @@ public struct EngineInformation: Sendable {
                     "SecurityOptions",
                     ["name=seccomp,profile=builtin", "name=cgroupns"] + (rootless ? ["name=rootless"] : []))
                 w.field("Rootless", rootless)
+                w.field("CDISpecDirs", deviceDirectories)
+                w.array("DiscoveredDevices", devices) { w, device in
+                    w.object { w in
+                        w.field("Source", "cdi")
+                        w.field("ID", device.description)
+                    }
+                }
+                w.field("Warnings", deviceFailures.map { "CDI: " + $0 })
             }
         }
     }
@@ -83,6 +95,8 @@ public struct EngineInformation: Sendable {
             ("Cgroup Version", cgroupVersion), ("Default Runtime", "berth-runtime"),
             ("Security Options", "seccomp (builtin), cgroupns" + (rootless ? ", rootless" : "")),
             ("Kernel Version", facts.kernel), ("Operating System", operatingSystem), ("OSType", "linux"),
+            ("CDI Spec Directories", deviceDirectories.joined(separator: ", ")),
+            ("Discovered Devices", devices.isEmpty ? "none" : devices.map { "cdi: \($0)" }.joined(separator: ", ")),
             ("Architecture", facts.architecture), ("CPUs", "\(cpus)"), ("Total Memory", ByteSize.binary(memory)),
             ("Name", facts.hostName), ("Root Dir", root), ("Run Dir", runRoot),
         ]
@@ -107,6 +121,10 @@ extension Engine {
         info.memory = Int64(sysconf(Int32(_SC_PHYS_PAGES))) &* Int64(getpagesize())
         info.root = roots.store
         info.runRoot = roots.run
+        let registry = try devices()
+        info.deviceDirectories = registry.directories
+        info.devices = registry.names
+        info.deviceFailures = registry.failures
         if let text = try? FD.cwd.readText("/etc/os-release"),
             let line = text.split(separator: "\n").first(where: { $0.hasPrefix("PRETTY_NAME=") })
         {

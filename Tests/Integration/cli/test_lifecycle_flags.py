@@ -59,7 +59,7 @@ def test_the_last_of_several_wins(berth):
         (["stop", "-t", "x", "c"], 'invalid argument "x" for "-t, --timeout" flag'), (["rm", "--force=perhaps", "c"], 'invalid argument "perhaps"'),
         (["run", "--rm=x", "test"], "invalid argument"), (["run", "--memory", "1q", "test"], 'invalid argument "1q" for "-m, --memory" flag'),
         (["run", "--cpus", "x", "test"], "invalid argument"), (["run", "--umask", "077", "test"], "not supported yet: --umask"),
-        (["run", "--tz", "x", "--gpus", "all", "test"], "not supported yet: --tz, --gpus"),
+        (["run", "--tz", "x", "--storage-opt", "size=1", "test"], "not supported yet: --tz, --storage-opt"),
         (["--host", "x", "ps"], "not supported yet: --host"), (["logs", "--color", "x"], "not supported yet: --color"),
     ],
 )  # fmt: skip

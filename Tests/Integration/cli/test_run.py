@@ -75,7 +75,7 @@ def test_the_shells_way_to_die_of_a_signal(berth):
 
 
 FLAGS_OF_LATER = [
-    ("--gpus", "all"), ("--link-local-ip", "169.254.1.1"),
+    ("--link-local-ip", "169.254.1.1"),
     ("--umask", "077"), ("--storage-opt", "size=1G"),
 ]  # fmt: skip
 
