@@ -2,7 +2,7 @@ import Engine
 import Flags
 import OCI
 
-/// `--health-*` and `--no-healthcheck` of `run` and `create`.
+/// `--health-*` and `--no-healthcheck` of `run`, `create` and `update`.
 struct HealthOptions {
     let arguments: ParsedArguments
 
@@ -23,6 +23,46 @@ struct HealthOptions {
         if arguments.isSet("health-max-log-count") { request.maximumLogCount = arguments.int64("health-max-log-count") }
         if arguments.isSet("health-max-log-size") { request.maximumLogSize = arguments.int64("health-max-log-size") }
         return request
+    }
+
+    /// For `update`: what is not given stays.
+    func change() throws(EngineError) -> HealthChange {
+        var change = HealthChange()
+        if arguments.bool("no-healthcheck") {
+            if HealthOptions.names.contains(where: { arguments.isSet($0) }) {
+                throw EngineError(.invalid, sentence: "--no-healthcheck conflicts with --health-* options")
+            }
+            change.isOff = true
+            return change
+        }
+        func given<T>(_ flag: String, _ body: (String) throws(EngineError) -> T) throws(EngineError) -> T? {
+            arguments.isSet("health-" + flag) ? try body("health-" + flag) : nil
+        }
+        let command = { (flag: String) throws(EngineError) in try HealthOption.test(arguments.string(flag)) }
+        let number = { (flag: String) throws(EngineError) in try time(flag, arguments.int64(flag)) }
+        // 0 stands for Docker's default there, and for no interval in what is kept.
+        let interval = { (flag: String) throws(EngineError) -> Int64 in
+            let text = arguments.string(flag)
+            return text == "disable" ? 0 : try atLeastShortest(flag, DurationText.nanoseconds(text))
+        }
+        change.test = try given("cmd", command)
+        if change.test?.last == "" { throw EngineError(.invalid, sentence: "--health-cmd is empty: give --no-healthcheck to end the checks") }
+        change.interval = try given("interval", interval)
+        change.timeout = try given("timeout", number)
+        change.retries = try given("retries", number)
+        change.startPeriod = try given("start-period", number)
+        change.startInterval = try given("start-interval", number)
+        change.onFailure = try given("on-failure") { (flag) throws(EngineError) in try HealthOption.action(arguments.string(flag)) }
+        change.startupTest = try given("startup-cmd") { (flag) throws(EngineError) in
+            arguments.string(flag).isEmpty ? ["NONE"] : try command(flag)
+        }
+        change.startupInterval = try given("startup-interval", interval)
+        change.startupTimeout = try given("startup-timeout") { (flag) throws(EngineError) in try atLeastShortest(flag, arguments.int64(flag)) }
+        change.startupRetries = try given("startup-retries", number)
+        change.startupSuccesses = try given("startup-success", number)
+        change.maximumLogCount = try given("max-log-count", number)
+        change.maximumLogSize = try given("max-log-size", number)
+        return change
     }
 
     static let names = [

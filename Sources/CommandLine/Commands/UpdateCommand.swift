@@ -37,6 +37,7 @@ struct UpdateCommand {
             if let entry = try EnvironmentOption.parse(text) { change.environment.append(entry) }
         }
         change.unsetEnvironment = arguments.strings("unsetenv")
+        change.health = try HealthOptions(arguments: arguments).change()
         return change
     }
 }

@@ -222,25 +222,21 @@ extension CommandTable {
             details: """
                 Change limits, restart policy, ports and more of containers
 
-                Limits, the restart policy, ports and rates change at once where a
-                container runs, and stay for its next starts. The environment is that
+                Limits, the restart policy, the health check, ports and rates change at
+                once where a container runs, and stay for its next starts. The environment is that
                 of the next start. A container is changed as asked for or not at all.
                 """,
             examples: [
                 Example("More memory for a container that runs", "berth update --memory 512m --memory-swap 1g web"),
                 Example("Start it again whenever it ends", "berth update --restart always web"),
+                Example("Look at it every ten seconds", "berth update --health-interval 10s web"),
                 Example("A further port of a container that runs", "berth update --publish-add 8443:443 web"),
                 Example("At most 20 Mbit/s from now on out of it", "berth update --network-rate out=20mbit web"),
             ],
             arity: Self.latestOr(.atLeast(1)), completion: [.names(.containers)], flags: ContainerFlags.update,
             unsupported: {
                 Flag.unsupported(
-                    values: """
-                        health-cmd
-                        health-interval health-log-destination health-max-log-count health-max-log-size health-on-failure
-                        health-retries health-start-period health-startup-cmd health-startup-interval health-startup-retries
-                        health-startup-success health-startup-timeout health-timeout kernel-memory memory-swappiness ulimit
-                        """, switches: "no-healthcheck")
+                    values: "health-log-destination kernel-memory memory-swappiness ulimit")
             }, run: action(.update))
     }
 

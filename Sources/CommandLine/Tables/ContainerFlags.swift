@@ -111,7 +111,8 @@ enum ContainerFlags {
     }
 
     @Sendable static func update() -> [Flag] {
-        RunFlags.processors() + RunFlags.blockDevices() + [
+        // `update` sees which of them were given, so that their defaults change nothing.
+        RunFlags.processors() + RunFlags.blockDevices() + RunFlags.health() + [
             .value(
                 "blkio-weight", nil, .uint16, "Weight of block input and output, 10 to 1000; 0 leaves it alone",
                 check: ValueRules.blockWeight),

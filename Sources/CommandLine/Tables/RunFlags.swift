@@ -205,7 +205,7 @@ enum RunFlags {
     }
 
     /// No defaults in help: what is not given is the image's.
-    private static func health() -> [Flag] {
+    static func health() -> [Flag] {
         [
             .string("health-cmd", nil, "Command that finds out whether it works; none for no check"),
             .string(

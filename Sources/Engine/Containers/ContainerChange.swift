@@ -8,6 +8,7 @@ public struct ContainerChange: Sendable, Hashable {
     public var environment: [String] = []
     /// Names of variables that the next start is to be without.
     public var unsetEnvironment: [String] = []
+    public var health = HealthChange()
 
     public init() {}
 
@@ -15,8 +16,9 @@ public struct ContainerChange: Sendable, Hashable {
 
     /// The definition with the change in it.
     ///
+    /// - Parameter shell: the image's, for a health check that is a shell's line.
     /// - Throws: `.invalid` and `.conflict` in Docker's words.
-    func applied(to old: ContainerDefinition) throws(EngineError) -> ContainerDefinition {
+    func applied(to old: ContainerDefinition, shell: () -> [String] = { [] }) throws(EngineError) -> ContainerDefinition {
         var definition = old
         definition.resources = try merged(into: old.resources)
         if let restart {
@@ -26,6 +28,7 @@ public struct ContainerChange: Sendable, Hashable {
             }
             definition.restart = restart
         }
+        if health != HealthChange() { definition.health = try health.applied(to: old.health, shell: shell) }
         definition.environment.removeAll { entry in unsetEnvironment.contains { entry.hasPrefix($0 + "=") } }
         definition.environment = EnvironmentOption.merge(definition.environment, environment)
         return definition

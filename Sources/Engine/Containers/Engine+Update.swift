@@ -20,7 +20,9 @@ extension Engine {
 
     private func update(_ view: ContainerView, _ change: ContainerChange) throws(EngineError) {
         let old = view.definition
-        let new = try told(of: view) { () throws(EngineError) in try change.applied(to: old) }
+        let new = try told(of: view) { () throws(EngineError) in
+            try change.applied(to: old) { (try? self.store().imageConfig(id: old.imageID))?.config.shell ?? [] }
+        }
         if new == old { return }
         let devices = try DeviceNumber.find(new.resources.deviceLimits)
         try told(of: view) { () throws(EngineError) in try applyLimits(of: new, insteadOf: old, view) }
@@ -127,7 +129,7 @@ extension Engine {
             let directory = try FD.cwd.open(roots.container(view.id), [.readOnly, .directory, .noFollow])
             try rewriteSpecification(in: directory.fd, from: old, to: new, devices)
         }
-        if new.restart == old.restart { return }
+        if new.restart == old.restart, new.health == old.health { return }
         try controlled { () throws(ControlError) in
             let connection: SupervisorConnection
             do throws(ControlError) { connection = try SupervisorConnection.connect(run: roots.run, id: view.id) } catch {
@@ -142,8 +144,9 @@ extension Engine {
             }
             var config = try SupervisionConfig.load(from: directory.fd)
             config.restart = restartPolicy(new.restart)
+            config.health = new.health?.plan()
             try config.save(in: directory.fd, durable: false)
-            try connection.setRestartPolicy(config.restart)
+            if new.health == old.health { try connection.setRestartPolicy(config.restart) } else { try connection.reload() }
         }
     }
 

@@ -57,7 +57,7 @@ public struct HealthRequest: Sendable, Hashable {
         return result
     }
 
-    private func validate() throws(EngineError) {
+    func validate() throws(EngineError) {
         if let check, check.test != ["NONE"] {
             let times = [
                 ("Interval", check.interval), ("Timeout", check.timeout), ("StartPeriod", check.startPeriod),
