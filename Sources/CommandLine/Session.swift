@@ -23,6 +23,7 @@ final class Session {
         } catch {
             throw CommandError(error)
         }
+        engine.callerStreams = [.standardInput, .standardOutput, .standardError]
         engine.deviceDirectories = arguments.strings("cdi-spec-dir").map { Session.absolute($0) }
         // Lives until exit, on purpose: closing the last connection to the database would checkpoint and remove its log
         // (2 to 5 ms); the kernel drops our locks.

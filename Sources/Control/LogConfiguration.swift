@@ -9,11 +9,14 @@ public struct LogConfiguration: Sendable, Hashable {
         /// Docker's file: a JSON document a line.
         case json = "json-file"
         case none, syslog, journald
+        /// Podman's: the container's streams are those of who starts it, and nobody here reads them.
+        case passthrough
 
         /// Reads docker's and podman's names; nil for drivers that do not exist here.
         public init?(_ name: String) {
             switch name {
             case "", "local", "k8s-file": self = .file
+            case "passthrough-tty": self = .passthrough
             default:
                 guard let known = Driver(rawValue: name) else { return nil }
                 self = known
@@ -45,7 +48,7 @@ public struct LogConfiguration: Sendable, Hashable {
 
     /// Whether a process of its own gets each line.
     public var isForwarded: Bool { driver == .syslog || driver == .journald }
-    public var hasFile: Bool { driver != .none && (keepsCopy || !isForwarded) }
+    public var hasFile: Bool { driver != .none && driver != .passthrough && (keepsCopy || !isForwarded) }
 
     func write(to writer: inout JSONWriter) {
         writer.object { w in

@@ -76,12 +76,14 @@ public final class SupervisorConnection {
 
     /// Lets the supervisor that was launched create the container: its directory is complete. Does not wait.
     ///
-    /// - Parameter lock: the container's, which the supervisor takes over: no other command comes between.
+    /// - Parameters:
+    ///   - lock: the container's, which the supervisor takes over: no other command comes between.
+    ///   - streams: standard input, output and error for the container, with the driver ``LogConfiguration/Driver/passthrough``; else none.
     /// - Throws: `.system`. That the supervisor has gone is told by what waits for ``waitForCreated()`` or a later answer.
-    public func create(lock: FD) throws(ControlError) {
+    public func create(lock: FD, streams: [FD] = []) throws(ControlError) {
         do throws(SystemError) {
             try socket.fd.send(
-                ControlRequest.create.frame(sequence: 0).encoded, descriptors: [lock], flags: 0x4000 /* MSG_NOSIGNAL */)
+                ControlRequest.create.frame(sequence: 0).encoded, descriptors: [lock] + streams, flags: 0x4000 /* MSG_NOSIGNAL */)
         } catch {
             if error.errno == .brokenPipe || error.errno == .connectionReset { return }
             throw ControlError(error, "start supervisor of", id)

@@ -18,6 +18,8 @@ public final class Engine {
     public var repull: ((_ reference: String, _ digest: Digest) throws(EngineError) -> Void)?
     /// Where CDI specifications are, as a caller says; empty: as the configuration says, or where they usually are.
     public var deviceDirectories: [String] = []
+    /// Standard input, output and error for containers that have those of who starts them; empty: there are none to give.
+    public var callerStreams: [FD] = []
     private var openedStore: Store?
     /// This process has a mount namespace of its own.
     var hasPrivateMounts = false

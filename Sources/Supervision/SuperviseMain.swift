@@ -16,12 +16,15 @@ public func superviseMain(arguments: [String]) -> Int32 {
         let signals = try step(parsed.id) { () throws(SystemError) in SharedFD(try becomeSupervisor()) }
         // Whoever launched us writes the container's files meanwhile. Nothing exists yet that would have to be undone.
         var lock: SharedFD?
+        var streams: [SharedFD] = []
         if let starter {
             if !hasMessage(starter) { Container.rehearse() }
             guard let wanted = try waitUntilWanted(starter) else { return 0 }
             lock = wanted.descriptors.first
+            streams = Array(wanted.descriptors.dropFirst())
         }
         let supervisor = try makeSupervisor(parsed, signals, lock: lock)
+        supervisor.givenStreams = streams
         leaveStandardError()
         supervisor.run(starter: starter)
         return 0

@@ -50,6 +50,7 @@ extension Supervisor {
     private func attach(_ streams: AttachStreams, _ descriptors: [SharedFD]) throws(ControlError) {
         guard descriptors.count == streams.count else { throw refusal("attach came without its descriptors") }
         guard stage != .draining, stage != .finished else { throw refusal("container has ended") }
+        if config.log.driver == .passthrough, !streams.isEmpty { throw refusal("its streams are those of who started it, cannot attach") }
         var rest = descriptors[...]
         do throws(SystemError) {
             // A stream that the container does not have is closed at once: the client sees its end.

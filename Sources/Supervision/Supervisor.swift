@@ -52,6 +52,8 @@ package final class Supervisor {
     /// Who launched us; gone before `.start` means that the container is not wanted any more.
     var starter: ControlClient?
     var listener: SharedFD?
+    /// Standard input, output and error of who started the container, for the log driver that passes them through. Held for its next runs.
+    var givenStreams: [SharedFD] = []
     var container: LaunchedContainer?
     /// Between the making of the container and its end; nil without networks of ours.
     var connections: ContainerConnections?
@@ -103,7 +105,7 @@ package final class Supervisor {
         events = EventLog(container: arguments.store)
         let relay = DeadlineRelay()
         loop = try EventLoop { relay.fire($0) }
-        log = config.log.driver == .none ? nil : LogWriter(directory: directory.fd, config.log)
+        log = config.log.driver == .none || config.log.driver == .passthrough ? nil : LogWriter(directory: directory.fd, config.log)
         output = OutputStream(.output, loop, log: log)
         error = OutputStream(.error, loop, log: log)
         input = InputStream(loop, once: config.stdinOnce)
@@ -280,6 +282,10 @@ package final class Supervisor {
 
     /// Pipes for a run; our ends are watched from now on.
     private func openStdio() throws(LaunchFailure) -> ContainerStdio {
+        if config.log.driver == .passthrough {
+            guard givenStreams.count == 3 else { throw LaunchFailure("who starts it gives no streams to pass through") }
+            return ContainerStdio(input: givenStreams[0], output: givenStreams[1], error: givenStreams[2])
+        }
         do throws(SystemError) {
             let null = SharedFD(try FD.cwd.open("/dev/null", .readWrite))
             if config.terminal { return ContainerStdio(input: null, output: null, error: null) }

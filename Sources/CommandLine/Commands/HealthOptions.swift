@@ -46,7 +46,9 @@ struct HealthOptions {
             return text == "disable" ? 0 : try atLeastShortest(flag, DurationText.nanoseconds(text))
         }
         change.test = try given("cmd", command)
-        if change.test?.last == "" { throw EngineError(.invalid, sentence: "--health-cmd is empty: give --no-healthcheck to end the checks") }
+        if change.test?.last == "" {
+            throw EngineError(.invalid, sentence: "--health-cmd is empty: give --no-healthcheck to end the checks")
+        }
         change.interval = try given("interval", interval)
         change.timeout = try given("timeout", number)
         change.retries = try given("retries", number)
@@ -57,7 +59,9 @@ struct HealthOptions {
             arguments.string(flag).isEmpty ? ["NONE"] : try command(flag)
         }
         change.startupInterval = try given("startup-interval", interval)
-        change.startupTimeout = try given("startup-timeout") { (flag) throws(EngineError) in try atLeastShortest(flag, arguments.int64(flag)) }
+        change.startupTimeout = try given("startup-timeout") { (flag) throws(EngineError) in
+            try atLeastShortest(flag, arguments.int64(flag))
+        }
         change.startupRetries = try given("startup-retries", number)
         change.startupSuccesses = try given("startup-success", number)
         change.maximumLogCount = try given("max-log-count", number)

@@ -35,6 +35,8 @@ struct StartCommand {
             let definition = starting.definition
             var streams: AttachStreams = definition.terminal ? [.output] : [.output, .error]
             if definition.openStdin, arguments.bool("interactive") { streams.insert(.input) }
+            // It has ours already.
+            if definition.log.passesThrough { streams = [] }
             let outcome: AttachSession.Outcome
             do throws(ControlError) {
                 let attached = try starting.connection.attach(streams)
@@ -254,6 +256,9 @@ struct AttachCommand {
             throw EngineError(.conflict, sentence: "cannot attach to a stopped container, start it first")
         }
         let definition = view.definition
+        if definition.log.passesThrough {
+            throw EngineError(.conflict, sentence: "this container is using the '\(definition.log.driver)' log driver, cannot attach")
+        }
         if input, definition.openStdin, definition.terminal, !Terminal.isTerminal(.standardInput) {
             throw EngineError(.invalid, sentence: "the input device is not a TTY")
         }

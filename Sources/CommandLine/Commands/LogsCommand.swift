@@ -13,6 +13,9 @@ struct LogsCommand {
         let options = try readOptions()
         let views = try containers()
         for view in views where !view.definition.hasReadableLog {
+            if view.definition.log.passesThrough {
+                throw CommandError("this container is using the '\(view.definition.log.driver)' log driver, cannot read logs")
+            }
             throw CommandError("configured logging driver does not support reading")
         }
         if views.count > 1 || arguments.bool("names") { return try show(views, options) }

@@ -51,14 +51,15 @@ struct RunCommand {
             session.engine.finishFailedStart(starting.definition)
             throw CommandError(EngineError(control: error), running: true)
         }
-        session.print(starting.definition.id)
+        // Standard output is the container's.
+        if !starting.definition.log.passesThrough { session.print(starting.definition.id) }
         return 0
     }
 
     private func runAttached(_ starting: StartingContainer, _ streams: AttachStreams) throws(CommandError) -> Int32 {
         let definition = starting.definition
         // Who does not want its output gets what it can be found by, before input is taken.
-        if streams.isDisjoint(with: [.output, .error]) {
+        if streams.isDisjoint(with: [.output, .error]), !definition.log.passesThrough {
             session.print(definition.id)
             session.flush()
         }
@@ -83,7 +84,7 @@ extension AttachStreams {
     /// What `run` and `create` connect: all, or those of `--attach`. Input with `-i` always, as in docker.
     fileprivate init(_ arguments: ParsedArguments, _ definition: ContainerDefinition, detach: Bool) {
         self = []
-        if detach { return }
+        if detach || definition.log.passesThrough { return }
         let chosen = arguments.strings("attach").map { $0.lowercased() }
         if chosen.isEmpty || chosen.contains("stdout") { insert(.output) }
         if chosen.isEmpty || chosen.contains("stderr"), !definition.terminal { insert(.error) }

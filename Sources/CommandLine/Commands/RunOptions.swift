@@ -195,6 +195,13 @@ struct RunOptions {
         request.definition.health = try HealthOptions(arguments: arguments).request()
         request.definition.log = try LogRequest(
             driver: arguments.string("log-driver"), options: arguments.strings("log-opt"))
+        guard request.definition.log.passesThrough else { return }
+        let driver = request.definition.log.driver
+        if arguments.isSet("attach") { throw EngineError(.invalid, sentence: "cannot specify --attach with --log-driver=\(driver)") }
+        if request.definition.terminal {
+            throw EngineError(
+                .invalid, sentence: "cannot specify --tty with --log-driver=\(driver): the container's streams are those of who starts it")
+        }
     }
 
     private func file(_ path: String, _ what: String) throws(EngineError) -> String {

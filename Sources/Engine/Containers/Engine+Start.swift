@@ -15,11 +15,12 @@ extension Engine {
     /// Dropping the result before `start` deletes the container's processes again.
     public func createAndLaunch(_ request: ContainerRequest) throws(EngineError) -> StartingContainer {
         let id = ContainerNames.identifier()
+        let streams = try streams(for: request.definition)
         // Its program is loaded by the other processor while this one asks the database.
         let connection = try launch(id)
         let definition = try create(request, id: id, starting: true) { (definition, lock) throws(EngineError) in
             do throws(EngineError) {
-                try controlled { () throws(ControlError) in try connection.create(lock: lock) }
+                try controlled { () throws(ControlError) in try connection.create(lock: lock, streams: streams) }
             } catch {
                 if definition.autoRemove { forget(definition) }
                 throw error
@@ -47,6 +48,22 @@ extension Engine {
             .conflict, sentence: "container \(text) is being started or removed by another command", exitCode: 1)
     }
 
+    /// What the container gets of our own streams: all of them, or nothing.
+    ///
+    /// - Throws: `.invalid` in podman's words for a terminal: what runs in the container could type there (TIOCSTI).
+    private func streams(for definition: ContainerDefinition) throws(EngineError) -> [FD] {
+        let driver = definition.log.driver
+        guard definition.log.passesThrough else { return [] }
+        if callerStreams.isEmpty {
+            throw EngineError(.notSupported, sentence: "the '--log-driver \(driver)' option needs a command that starts the container")
+        }
+        if driver == "passthrough", callerStreams.contains(where: { isatty($0.rawValue) == 1 }) {
+            throw .invalid(
+                "the '--log-driver passthrough' option cannot be used on a TTY.  If you really want it, use '--log-driver passthrough-tty'")
+        }
+        return callerStreams
+    }
+
     private enum StartAttempt {
         case started(StartingContainer)
         case running
@@ -67,11 +84,12 @@ extension Engine {
             throw EngineError(.conflict, sentence: "container is marked for removal and cannot be started", exitCode: 1)
         case .created, .exited: break
         }
+        let streams = try streams(for: view.definition)
         // The name may have gone to another container meanwhile.
         if supervisor?.id != view.id { supervisor = try launch(view.id) }
         guard let connection = supervisor, let lock = try prepareFiles(view) else { return .busy }
         let descriptor = lock.descriptor
-        try controlled { () throws(ControlError) in try connection.create(lock: descriptor) }
+        try controlled { () throws(ControlError) in try connection.create(lock: descriptor, streams: streams) }
         // The supervisor has it now.
         lock.release()
         return .started(StartingContainer(definition: view.definition, connection: connection))
@@ -163,6 +181,7 @@ extension Engine {
     /// Stops a container if it runs, and starts it.
     public func restart(_ text: String, signal: Int32? = nil, timeout: Int64? = nil) throws(EngineError) {
         let view = try container(text)
+        _ = try streams(for: view.definition)
         let ended = try stop(view, signal: signal, timeout: timeout)
         if ended { announce("stop", view.definition) }
         if ended, view.definition.autoRemove {

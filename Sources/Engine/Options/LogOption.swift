@@ -3,7 +3,8 @@ import Linux
 
 /// `--log-driver` and `--log-opt`.
 public struct LogRequest: Hashable, Sendable {
-    /// As asked. `local`, `k8s-file` and `cri` mean the same file here; `none` means no file.
+    /// As asked. `local`, `k8s-file` and `cri` mean the same file here; `none` means no file, `passthrough` and `passthrough-tty` the
+    /// streams of who starts it.
     public var driver = "cri"
     /// Bytes of one file; 0 for no limit.
     public var maximumSize: Int64 = 20 << 20
@@ -11,6 +12,9 @@ public struct LogRequest: Hashable, Sendable {
     public var options: [String: String] = [:]
 
     public init() {}
+
+    /// Whether the container's streams are those of who starts it.
+    public var passesThrough: Bool { driver == "passthrough" || driver == "passthrough-tty" }
 
     private static let files: Set<String> = ["max-size", "max-file", "compress"]
     private static let chosen: Set<String> = ["labels", "env", "tag"]
@@ -35,16 +39,16 @@ public struct LogRequest: Hashable, Sendable {
     public init(driver: String, options: [String]) throws(EngineError) {
         switch driver {
         case "": break
-        case "cri", "json-file", "local", "k8s-file", "none", "syslog", "journald": self.driver = driver
-        case "gelf", "fluentd", "awslogs", "splunk", "gcplogs", "logentries", "etwlogs", "passthrough", "passthrough-tty":
-            throw .notSupported("--log-driver \(driver): use cri, json-file, local, syslog, journald or none")
+        case "cri", "json-file", "local", "k8s-file", "none", "syslog", "journald", "passthrough", "passthrough-tty": self.driver = driver
+        case "gelf", "fluentd", "awslogs", "splunk", "gcplogs", "logentries", "etwlogs":
+            throw .notSupported("--log-driver \(driver): use cri, json-file, local, syslog, journald, passthrough or none")
         default: throw .invalid("logger: no log driver named '\(driver)' is registered")
         }
         for option in options {
             guard let (key, value) = option.splitOnce("="), !key.isEmpty else {
                 throw .invalid("invalid logging opt format: \(option): use KEY=VALUE")
             }
-            if self.driver == "none" { throw .invalid("invalid logging opts for driver none") }
+            if self.driver == "none" || passesThrough { throw .invalid("invalid logging opts for driver \(driver)") }
             try apply(String(key), String(value))
             self.options[String(key)] = String(value)
         }

@@ -62,7 +62,7 @@ enum Streams {
                 try replace(plan.standardStreams)
             }
             // So that a program of another user may open /dev/stdout again.
-            for number: Int32 in 0...2 { giveToUser(FD(number), plan.process.user.uid) }
+            for number: Int32 in 0...2 { giveToUser(FD(number), plan.process.user.uid, isOurs: slaveDescriptor(console) != nil) }
         }
     }
 
@@ -82,10 +82,12 @@ enum Streams {
     }
 
     /// Best effort: a host file, a read-only mount or an unmapped owner keeps its owner.
-    private static func giveToUser(_ stream: FD, _ uid: UInt32) {
+    ///
+    /// - Parameter isOurs: the terminal is the container's: only then. One that was handed in is somebody's, who goes on typing there.
+    private static func giveToUser(_ stream: FD, _ uid: UInt32, isOurs: Bool) {
         guard let info = try? stream.status(), info.st_uid != uid else { return }
         let kind = info.st_mode & S_IFMT
-        guard kind == S_IFIFO || kind == S_IFSOCK || kind == S_IFCHR, info.st_rdev != cl_makedev(1, 3) else { return }
+        guard kind == S_IFIFO || kind == S_IFSOCK || kind == S_IFCHR && isOurs, info.st_rdev != cl_makedev(1, 3) else { return }
         _ = cl_fchownat(stream.rawValue, "", uid, UInt32.max, 0x1000)
     }
 
