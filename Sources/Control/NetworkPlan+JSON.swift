@@ -87,6 +87,7 @@ extension EndpointPlan {
             w.field("hostInterface", hostInterface)
             w.field("mac", mac)
             w.fieldIfNotEmpty("addresses", addresses)
+            w.fieldIfNotEmpty("linkLocal", linkLocal)
             w.fieldIfNotEmpty("gateways", gateways)
             w.arrayIfNotEmpty("routes", routes) { $1.write(to: &$0) }
             w.fieldIfNotEmpty("names", names)
@@ -107,6 +108,7 @@ extension EndpointPlan {
             case "hostInterface": hostInterface = try parser.string()
             case "mac": mac = try parser.string()
             case "addresses": addresses = try parser.strings()
+            case "linkLocal": linkLocal = try parser.strings()
             case "gateways": gateways = try parser.strings()
             case "routes": routes = try parser.array { (p: inout JSONParser) throws(JSONError) in try RoutePlan(json: &p) }
             case "names": names = try parser.strings()

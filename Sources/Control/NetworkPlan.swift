@@ -64,6 +64,8 @@ public struct EndpointPlan: Sendable, Hashable {
     public var mac: String
     /// With the subnet's length: `172.18.0.2/16`.
     public var addresses: [String] = []
+    /// Further addresses that no other network has and no route leads to (`169.254.1.2/16`, `fe80::5/64`).
+    public var linkLocal: [String] = []
     /// Of the default route, at most one of each family; empty: no default route by this network. `0.0.0.0` and `::`: by the device
     /// itself, without a gateway.
     public var gateways: [String] = []

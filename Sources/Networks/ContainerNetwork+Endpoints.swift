@@ -140,14 +140,14 @@ extension ContainerNetwork {
             throw NetworkError(.invalid, "make network device", endpoint.interface, cause: "\"\(endpoint.mac)\" is no MAC address")
         }
         var prefixes: [IPPrefix] = []
-        for text in endpoint.addresses {
+        for text in endpoint.addresses + endpoint.linkLocal {
             guard let prefix = IPPrefix(text) else {
                 throw NetworkError(.invalid, "make network device", endpoint.interface, cause: "\"\(text)\" is no ADDRESS/LENGTH")
             }
             prefixes.append(prefix)
         }
         // The kernel would make the same one and spend a second on looking for duplicates.
-        if prefixes.contains(where: \.isIPv6), let linkLocal = mac.linkLocal { prefixes.append(linkLocal) }
+        if prefixes.contains(where: \.isIPv6), let linkLocal = mac.linkLocal, !prefixes.contains(linkLocal) { prefixes.append(linkLocal) }
         return (mac, prefixes)
     }
 }

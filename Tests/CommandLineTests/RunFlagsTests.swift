@@ -82,7 +82,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("run --link-local-ip 169.254.1.1 img", "not supported yet: --link-local-ip"),
+        ("run --umask 077 img", "not supported yet: --umask"),
         ("network create --scope swarm n", "not supported yet: --scope"), ("update --ulimit nofile=5 c", "not supported yet: --ulimit"),
         ("run --health-log-destination x --replace img", "not supported yet: --health-log-destination, --replace"),
         ("--host x ps", "not supported yet: --host"), ("rm --link x", "not supported yet: --link"),

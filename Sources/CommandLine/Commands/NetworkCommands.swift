@@ -184,6 +184,7 @@ struct NetworkConnectCommand {
             if arguments.isSet("ip") { attachment.ipv4 = try NetworkAttachment.address(arguments.string("ip"), ipv6: false) }
             if arguments.isSet("ip6") { attachment.ipv6 = try NetworkAttachment.address(arguments.string("ip6"), ipv6: true) }
             if arguments.isSet("mac-address") { attachment.mac = try NetworkAttachment.mac(arguments.string("mac-address")) }
+            for text in arguments.strings("link-local-ip") { attachment.linkLocal.append(try NetworkAttachment.linkLocal(text)) }
             attachment.links = arguments.strings("link")
             try session.engine.connect(arguments.positionals.last ?? "", attachment)
         }

@@ -156,7 +156,7 @@ struct RunOptions {
 
     /// Flags about the first network.
     private func readAddresses(into request: inout ContainerRequest) throws(EngineError) {
-        let flags = ["ip", "ip6", "mac-address", "network-alias", "link"].filter { arguments.isSet($0) }
+        let flags = ["ip", "ip6", "mac-address", "link-local-ip", "network-alias", "link"].filter { arguments.isSet($0) }
         if flags.isEmpty { return }
         guard var first = request.networks.first else {
             let flag = flags.first ?? ""
@@ -170,10 +170,12 @@ struct RunOptions {
         try given("ip", first.ipv4 != nil)
         try given("ip6", first.ipv6 != nil)
         try given("mac-address", first.mac != nil)
+        try given("link-local-ip", !first.linkLocal.isEmpty)
         try given("network-alias", !first.aliases.isEmpty)
         if arguments.isSet("ip") { first.ipv4 = try NetworkAttachment.address(arguments.string("ip"), ipv6: false) }
         if arguments.isSet("ip6") { first.ipv6 = try NetworkAttachment.address(arguments.string("ip6"), ipv6: true) }
         if arguments.isSet("mac-address") { first.mac = try NetworkAttachment.mac(arguments.string("mac-address")) }
+        for text in arguments.strings("link-local-ip") { first.linkLocal.append(try NetworkAttachment.linkLocal(text)) }
         for text in arguments.strings("network-alias") { first.aliases.append(try NetworkAttachment.alias(text)) }
         first.links += arguments.strings("link")
         request.networks[0] = first

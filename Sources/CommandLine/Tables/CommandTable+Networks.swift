@@ -29,7 +29,7 @@ extension CommandTable {
             "connect", operands: "NETWORK CONTAINER", summary: "Connect a container to a network",
             examples: [Example("Under a further name", "berth network connect --alias db web postgres")],
             arity: .exactly(2), completion: [.names(.networks), .names(.containers)], flags: NetworkFlags.connect,
-            unsupported: { Flag.unsupported(values: "link-local-ip") }, run: action(.networkConnect))
+            run: action(.networkConnect))
     }
 
     private var networkDisconnect: Command {

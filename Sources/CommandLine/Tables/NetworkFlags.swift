@@ -42,6 +42,7 @@ enum NetworkFlags {
             .string("ip", nil, "IPv4 address in the network"),
             .string("ip6", nil, "IPv6 address in the network"),
             .list("link", nil, "Name for another container of the network, as container[:alias]", completion: .names(.containers)),
+            .list("link-local-ip", nil, "Further address of 169.254.0.0/16 or fe80::/64 in the network", value: "ip"),
             .string("mac-address", nil, "Hardware address in the network"),
         ]
     }

@@ -133,6 +133,7 @@ enum RunFlags {
             .list("expose", nil, "Port that the container serves, for -P and for show", value: "port"),
             .string("ip", nil, "IPv4 address in the first network"),
             .string("ip6", nil, "IPv6 address in the first network"),
+            .list("link-local-ip", nil, "Further address of 169.254.0.0/16 or fe80::/64 in the first network", value: "ip"),
             .string("mac-address", nil, "Hardware address in the first network"),
             .string(
                 "network-rate", nil, "Most bits per second into and out of it by each network, as in=RATE,out=RATE with rates as 100mbit"),
@@ -238,7 +239,7 @@ enum RunFlags {
                 arch cgroup-conf cgroups chrootdirs
                 conmon-pidfile cpu-count cpu-percent decryption-key env-merge
                 gidmap group-entry health-log-destination hosts-file hostuser init-ctr init-path
-                io-maxbandwidth io-maxiops isolation kernel-memory link-local-ip os passwd-entry personality pidfile pod pod-id-file preserve-fd preserve-fds
+                io-maxbandwidth io-maxiops isolation kernel-memory os passwd-entry personality pidfile pod pod-id-file preserve-fd preserve-fds
                 rdt-class requires sdnotify seccomp-policy secret shm-size-systemd storage-opt
                 subgidname subuidname systemd timeout tz uidmap umask unsetenv variant
                 """,

@@ -55,12 +55,13 @@ extension ContainerInspection {
         to w: inout JSONWriter
     ) {
         w.object { w in
-            if asked.ipv4.isEmpty, asked.ipv6.isEmpty {
+            if asked.ipv4.isEmpty, asked.ipv6.isEmpty, asked.linkLocal.isEmpty {
                 w.nullField("IPAMConfig")
             } else {
                 w.object("IPAMConfig") { w in
                     w.fieldIfNotEmpty("IPv4Address", asked.ipv4)
                     w.fieldIfNotEmpty("IPv6Address", asked.ipv6)
+                    w.fieldIfNotEmpty("LinkLocalIPs", asked.linkLocal)
                 }
             }
             writeList("Links", asked.links, to: &w)

@@ -12,6 +12,8 @@ struct EndpointDefinition: Hashable {
     /// Addresses that were asked for; the others may change when the network is made anew.
     var ipv4 = ""
     var ipv6 = ""
+    /// Further ones, that the database does not lease.
+    var linkLocal: [String] = []
 
     init() {}
 
@@ -23,6 +25,7 @@ struct EndpointDefinition: Hashable {
         gatewayPriority = attachment.gatewayPriority
         ipv4 = attachment.ipv4?.description ?? ""
         ipv6 = attachment.ipv6?.description ?? ""
+        linkLocal = attachment.linkLocal.map(\.description)
     }
 
     func encode() -> [UInt8] {
@@ -35,6 +38,7 @@ struct EndpointDefinition: Hashable {
                 w.fieldIfNotZero("gatewayPriority", gatewayPriority)
                 w.fieldIfNotEmpty("ipv4", ipv4)
                 w.fieldIfNotEmpty("ipv6", ipv6)
+                w.fieldIfNotEmpty("linkLocal", linkLocal)
             }
         }
     }
@@ -60,6 +64,7 @@ struct EndpointDefinition: Hashable {
             case "gatewayPriority": gatewayPriority = try parser.int()
             case "ipv4": ipv4 = try parser.string()
             case "ipv6": ipv6 = try parser.string()
+            case "linkLocal": linkLocal = try parser.strings()
             default: try parser.skip()  // of a newer version
             }
         }

@@ -70,6 +70,9 @@ struct NetworkPlanner {
             for address in [endpoint.record.ipv4, endpoint.record.ipv6] where address != nil {
                 made.addresses.append(endpoint.network.text(of: address))
             }
+            for text in endpoint.definition.linkLocal {
+                if let prefix = IPAddress(text).flatMap(NetworkAttachment.linkLocalPrefix) { made.linkLocal.append(prefix.description) }
+            }
             for (ipv6, way) in zip([false, true], ways) where way == endpoint.record.id {
                 guard let gateway = gateway(of: endpoint, ipv6: ipv6) else { continue }
                 made.gateways.append(!endpoint.options.isRouted ? gateway.description : ipv6 ? "::" : "0.0.0.0")

@@ -7,6 +7,8 @@ public struct NetworkAttachment: Sendable, Hashable {
     public var ipv4: IPAddress?
     public var ipv6: IPAddress?
     public var mac: MACAddress?
+    /// Further addresses, of 169.254.0.0/16 and fe80::/64.
+    public var linkLocal: [IPAddress] = []
     public var aliases: [String] = []
     /// `CONTAINER` or `CONTAINER:ALIAS`.
     public var links: [String] = []
@@ -45,7 +47,7 @@ public struct NetworkAttachment: Sendable, Hashable {
             }
             try setDriverOption(String(name), String(value))
         case "gw-priority": gatewayPriority = try NetworkAttachment.priority(value)
-        case "link-local-ip": throw .notSupported("--network \(field)")
+        case "link-local-ip": linkLocal.append(try NetworkAttachment.linkLocal(value))
         default: throw .invalid("invalid field key \(key)")
         }
     }
@@ -71,6 +73,18 @@ public struct NetworkAttachment: Sendable, Hashable {
         }
         return address
     }
+
+    /// - Throws: Docker's sentence for an address that is of use beyond its link.
+    public static func linkLocal(_ text: String) throws(EngineError) -> IPAddress {
+        let links = [IPPrefix("169.254.0.0/16"), IPPrefix("fe80::/64")]
+        guard let address = IPAddress(text), links.contains(linkLocalPrefix(address)?.network) else {
+            throw .invalid("invalid link local IP address: \(text)")
+        }
+        return address
+    }
+
+    /// With the length that such addresses have.
+    static func linkLocalPrefix(_ address: IPAddress) -> IPPrefix? { IPPrefix(address, length: address.isIPv6 ? 64 : 16) }
 
     public static func mac(_ text: String) throws(EngineError) -> MACAddress {
         // The lowest bit of the first byte marks addresses of groups.

@@ -75,7 +75,7 @@ def test_the_shells_way_to_die_of_a_signal(berth):
 
 
 FLAGS_OF_LATER = [
-    ("--link-local-ip", "169.254.1.1"),
+    ("--tz", "local"),
     ("--umask", "077"), ("--storage-opt", "size=1G"),
 ]  # fmt: skip
 
