@@ -222,9 +222,10 @@ extension CommandTable {
             details: """
                 Change limits, restart policy, ports and more of containers
 
-                Limits, the restart policy, the health check, ports and rates change at
-                once where a container runs, and stay for its next starts. The environment is that
-                of the next start. A container is changed as asked for or not at all.
+                Limits, the restart policy, the health check, ports and rates change
+                at once where a container runs, and stay for its next starts. The
+                environment is that of the next start. A container is changed as asked
+                for or not at all.
                 """,
             examples: [
                 Example("More memory for a container that runs", "berth update --memory 512m --memory-swap 1g web"),

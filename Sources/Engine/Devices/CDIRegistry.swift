@@ -42,7 +42,9 @@ struct CDIRegistry {
         for name in conflicts.keys { entries[name] = nil }
     }
 
-    /// For tests: as if these were the files of directories, by priority.
+    /// Of specifications that were read already, in the order of their files.
+    ///
+    /// - Parameter files: with the priority of their directories.
     init(_ files: [(priority: Int, specification: CDISpecification)]) {
         directories = []
         for file in files { add(file.specification, file.priority) }
@@ -80,7 +82,13 @@ struct CDIRegistry {
             return try file.fd.readAll(limit: YAMLLimits.standard.size)
         } catch {
             if error.errno == .noEntry { return nil }
-            throw YAMLError(.invalidValue, cause: error.errno == .invalid ? "it is no file" : error.errno.description)
+            let cause =
+                switch error.errno {
+                case .invalid: "it is no file"
+                case .tooBig: "it is larger than \(YAMLLimits.standard.size >> 20) MiB"
+                default: error.errno.description
+                }
+            throw YAMLError(.invalidValue, cause: cause)
         }
     }
 

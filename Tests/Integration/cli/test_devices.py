@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -195,6 +196,30 @@ def test_a_user_gives_no_interface_away(user_cdi):
 def test_resctrl_is_refused(cdi):
     cdi.write("devices: [{name: a, containerEdits: {intelRdt: {closID: x}}}]\n")
     cdi.run("--device", "vendor.com/device=a", "test", "true").fails(125, "test.yaml asks for intelRdt .resctrl., which berth-runtime does not set")
+
+
+@pytest.mark.parametrize("runtime", ["runc", "crun"])
+def test_by_another_runtime(root_cdi, runtime):
+    if not shutil.which(runtime) or root_cdi.run("--runtime", runtime, "test", "true").code:
+        pytest.skip(f"{runtime} does not work on this host")
+    log = root_cdi.place / "log"
+    hook = root_cdi.program(f"cat > /dev/null; echo hooked >> {log}\n")
+    (root_cdi.place / "library").write_text("code\n")
+    root_cdi.write(
+        "devices:\n- name: a\n  containerEdits:\n    env: [A=b]\n    deviceNodes: [{path: /dev/mine, hostPath: /dev/null}]\n"
+        f"    mounts: [{{hostPath: {root_cdi.place}/library, containerPath: /lib.so, options: [ro, rbind, rprivate]}}]\n"
+        f"    hooks: [{{hookName: createRuntime, path: {hook}}}]\n"
+    )
+    out = root_cdi.sh("--runtime", runtime, "--device", "vendor.com/device=a", "echo $A; stat -c %t,%T /dev/mine; cat /lib.so").check()
+    assert out.lines == ["b", "1,3", "code"]
+    assert log.read_text() == "hooked\n"
+
+
+def test_beside_other_devices_and_privileges(root_cdi):
+    root_cdi.write("devices: [{name: a, containerEdits: {deviceNodes: [{path: /dev/zero, hostPath: /dev/null}, {path: /dev/full}]}}]\n")
+    flags = ["--privileged", "--device", "/dev/null:/dev/other", "--device", "vendor.com/device=a"]
+    # What the specification puts at a place is there, whatever the container would have had.
+    assert root_cdi.sh(*flags, "stat -c %t,%T /dev/zero /dev/full /dev/other").check().lines == ["1,3", "1,7", "1,3"]
 
 
 # Names and files
@@ -422,6 +447,7 @@ def test_a_pipe_is_no_specification(cdi):
     (cdi.directories[0] / "directory.json").mkdir()
     (cdi.directories[0] / "notes.txt").write_text("x")
     pathlib.Path(cdi.directories[0] / "link.yaml").symlink_to("/nonexistent")
+    (cdi.directories[0] / "large.yaml").write_text("#" * (5 << 20))
     cdi.write(SIMPLE)
     assert cdi.sh("--device", "vendor.com/device=one", "echo $ONE").check().text == "1"
-    cdi.run("--device", "vendor.com/device=x", "test", "true").fails(125, "pipe.yaml: it is no file")
+    cdi.run("--device", "vendor.com/device=x", "test", "true").fails(125, "large.yaml: it is larger than 4 MiB; .*pipe.yaml: it is no file")
