@@ -111,8 +111,7 @@ enum ContainerFlags {
     }
 
     @Sendable static func update() -> [Flag] {
-        // `update` sees which of them were given, so that their defaults change nothing.
-        RunFlags.processors() + RunFlags.blockDevices() + RunFlags.health() + [
+        RunFlags.processors() + RunFlags.blockDevices() + RunFlags.health(change: true) + [
             .value(
                 "blkio-weight", nil, .uint16, "Weight of block input and output, 10 to 1000; 0 leaves it alone",
                 check: ValueRules.blockWeight),

@@ -205,9 +205,12 @@ enum RunFlags {
         ]
     }
 
-    /// No defaults in help: what is not given is the image's.
-    static func health() -> [Flag] {
-        [
+    /// No defaults in help of what the image may say.
+    ///
+    /// - Parameter change: of `update`, where what is not given stays as it is.
+    static func health(change: Bool = false) -> [Flag] {
+        func new(_ text: String) -> String? { change ? nil : text }
+        return [
             .string("health-cmd", nil, "Command that finds out whether it works; none for no check"),
             .string(
                 "health-interval", nil, "Time between two checks, as 30s; disable checks only when asked", value: "duration",
@@ -217,17 +220,17 @@ enum RunFlags {
             .value("health-start-period", nil, .duration, "Time after the start in which failures do not count"),
             .value("health-start-interval", nil, .duration, "Time between two checks in that period"),
             .string(
-                "health-on-failure", nil, "What is done once it is unhealthy: none, kill, restart or stop", default: "none",
+                "health-on-failure", nil, "What is done once it is unhealthy: none, kill, restart or stop", default: new("none"),
                 completion: .values(ValueWords.healthActions)),
             .string("health-startup-cmd", nil, "Command that has to succeed before the checks begin"),
             .string(
                 "health-startup-interval", nil, "Time between two startup checks; disable checks only when asked", value: "duration",
-                default: "30s", check: ValueRules.durationOrDisable),
-            .value("health-startup-timeout", nil, .duration, "Time that a startup check may take", default: "30s"),
+                default: new("30s"), check: ValueRules.durationOrDisable),
+            .value("health-startup-timeout", nil, .duration, "Time that a startup check may take", default: new("30s")),
             .value("health-startup-retries", nil, .uint, "Failures of the startup check that restart it; 0 for never"),
             .value("health-startup-success", nil, .uint, "Successes in a row that end the startup check; 0 for one"),
-            .value("health-max-log-count", nil, .uint, "How many results are kept; 0 for as many as fit into 1 MiB", default: "5"),
-            .value("health-max-log-size", nil, .uint, "Bytes of a check's output that are kept; 0 for 1 MiB", default: "4096"),
+            .value("health-max-log-count", nil, .uint, "How many results are kept; 0 for as many as fit into 1 MiB", default: new("5")),
+            .value("health-max-log-size", nil, .uint, "Bytes of a check's output that are kept; 0 for 1 MiB", default: new("4096")),
             .bool("no-healthcheck", nil, "Do without the check that the image asks for"),
         ]
     }
