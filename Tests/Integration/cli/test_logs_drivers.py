@@ -269,6 +269,7 @@ def fields(entry):
     return found
 
 
+@pytest.mark.xdist_group("journal")
 def test_journald(root_berth, journal):
     berth = root_berth
     name = container(
@@ -291,6 +292,7 @@ def test_journald(root_berth, journal):
     assert berth.ok("logs", name).out.startswith("one\r")
 
 
+@pytest.mark.xdist_group("journal")
 def test_without_a_journal(berth):
     if pathlib.Path("/run/systemd/journal/socket").exists():
         pytest.skip("this host has a journal")
