@@ -10,6 +10,8 @@ DEBUG := .build/debug
 RELEASE := .build/release
 FORMATTED := Package.swift Sources Tests Fuzz/Package.swift Fuzz/Sources/Fuzz/Main.swift
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
+# A tree of the caller's own needs no root.
+INSTALL_SUDO := $(if $(DESTDIR),,$(SUDO))
 
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -39,9 +41,12 @@ setup-build:
 	@scripts/setup build
 
 .PHONY: install
-install: release ## Install the release build below PREFIX (/usr/local)
-	$(SUDO) install -D -m 0755 -s $(RELEASE)/berth $(DESTDIR)$(PREFIX)/bin/berth
-	$(SUDO) install -D -m 0755 -s $(RELEASE)/berth-runtime $(DESTDIR)$(PREFIX)/bin/berth-runtime
+install: release ## Install the release build, manual pages and completion below PREFIX (/usr/local)
+	@BUILT=$(RELEASE) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) SUDO="$(INSTALL_SUDO)" scripts/install
+
+.PHONY: uninstall
+uninstall: ## Remove what install put below PREFIX
+	@DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) SUDO="$(INSTALL_SUDO)" scripts/install --remove
 
 .PHONY: clean
 clean: ## Remove everything that was built
@@ -100,3 +105,9 @@ docs: build ## Write the command reference (docs/reference) from the command tab
 	@mkdir -p docs/reference
 	$(DEBUG)/berth __markdown > docs/reference/berth.md
 	$(DEBUG)/berth-runtime __markdown > docs/reference/berth-runtime.md
+
+.PHONY: man
+man: build ## Write the manual pages from the command tables (.build/man)
+	@rm -rf .build/man && mkdir -p .build/man
+	$(DEBUG)/berth __man .build/man
+	$(DEBUG)/berth-runtime __man .build/man

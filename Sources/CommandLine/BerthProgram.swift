@@ -5,6 +5,8 @@ import Linux
 /// The entry point of `berth`.
 public enum BerthProgram {
     public static let version = "0.1.0"
+    /// The day of that version, for the manual.
+    static let released = "2026-11-01"
 
     /// Reads the command line, does what it says and returns the program's exit status.
     ///

@@ -7,6 +7,8 @@ public struct Program: Sendable {
     public var root: Command
     /// What `--version` prints; nil leaves the flag to the table.
     public var version: String?
+    /// When that version came out, as `2026-01-31`; shown in manual pages.
+    public var released: String
     /// Last line of the program's own help.
     public var closing: String
     /// Exit status of a refused flag. Docker's client: 125.
@@ -18,12 +20,13 @@ public struct Program: Sendable {
     public var unsupportedCommands: @Sendable () -> Set<String>
 
     public init(
-        root: Command, version: String? = nil, closing: String = "", flagFailure: Int32 = 125,
+        root: Command, version: String? = nil, released: String = "", closing: String = "", flagFailure: Int32 = 125,
         commandFailure: Int32 = 1, candidates: @escaping Candidates = { _, _ in [] },
         unsupportedCommands: @escaping @Sendable () -> Set<String> = { [] }
     ) {
         self.root = root
         self.version = version
+        self.released = released
         self.closing = closing
         self.flagFailure = flagFailure
         self.commandFailure = commandFailure

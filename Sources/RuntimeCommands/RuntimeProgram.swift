@@ -8,6 +8,8 @@ import Supervision
 /// The command line of `berth-runtime`: runc's, so that podman, dockerd and containerd can call it unchanged.
 public enum RuntimeProgram {
     public static let version = "0.1.0"
+    /// The day of that version, for the manual.
+    static let released = "2026-11-01"
     /// The newest runtime-spec that is implemented completely.
     public static let specVersion = "1.2.1"
 
@@ -17,7 +19,7 @@ public enum RuntimeProgram {
                 "berth-runtime", summary: "Run OCI containers",
                 details: "An OCI runtime: creates, starts and manages containers from bundles, with the command line of runc.",
                 arity: .any, flags: globalFlags, subcommands: commands),
-            version: "berth-runtime version \(version)\nspec: \(specVersion)", flagFailure: 1)
+            version: "berth-runtime version \(version)\nspec: \(specVersion)", released: released, flagFailure: 1)
     }
 
     @Sendable private static func globalFlags() -> [Flag] {

@@ -50,38 +50,49 @@ import Testing
     }
 
     @Test func manPageOfACommand() throws {
-        let topic = try #require(Sample.program.topic(["container", "ls"]))
+        let topic = try #require(Sample.program.topic(["ps"]))
         #expect(
             Sample.program.manPage(for: topic) == #"""
-                .TH "BERTH\-CONTAINER\-LS" 1 "" "berth"
+                .TH "BERTH\-PS" 1 "2026-01-31" "berth 1.2.3"
+                .nh
                 .SH NAME
-                berth\-container\-ls \- List containers
+                berth\-ps \- List containers
                 .SH SYNOPSIS
-                .B "berth container ls [OPTIONS]"
-                .br
+                \fBberth ps\fR [\fIOPTIONS\fR]
                 .SH DESCRIPTION
-                List containers
+                List containers.
                 .PP
-                Also spelled: berth container ls, berth container list, berth container ps, berth ps
+                Also spelled: berth container ls, berth container list, berth container ps, berth ps.
                 .SH OPTIONS
                 .TP
-                \fB\-a, \-\-all\fR
-                Show those that ended too
+                \fB\-a\fR, \fB\-\-all\fR
+                Show those that ended too.
                 .TP
-                \fB\-n, \-\-last\fR \fIint\fR
-                Show the last few (default \-1)
+                \fB\-n\fR, \fB\-\-last\fR \fIint\fR
+                Show the last few (default \-1).
                 .TP
                 \fB\-\-no\-trunc\fR
-                Show all of every text
+                Show all of every text.
                 .SH GLOBAL OPTIONS
                 .TP
                 \fB\-\-root\fR \fIdir\fR
-                Keep state here
+                Keep state here.
                 .TP
-                \fB\-l, \-\-log\-level\fR \fIstring\fR
-                How much to tell (default \(dqinfo\(dq)
+                \fB\-l\fR, \fB\-\-log\-level\fR \fIstring\fR
+                How much to tell (default \(dqinfo\(dq).
+                .SH EXIT STATUS
+                .TP
+                \fB0\fR
+                Done.
+                .TP
+                \fB1\fR
+                It failed.
+                .TP
+                \fB125\fR
+                The command line was refused.
                 .SH SEE ALSO
-                berth\-container(1)
+                .BR berth (1),
+                .BR berth\-container (1)
 
                 """#)
     }
@@ -90,6 +101,24 @@ import Testing
         let program = Program(
             root: Command("p", summary: "s", details: ".TH x\n'y\nback\\slash", run: { _ in 0 }))
         let page = program.manPage(for: try #require(program.topic([])))
-        #expect(page.contains("\n\\&.TH x\n\\&'y\nback\\eslash\n"))
+        #expect(page.contains("\n\\&.TH x\n\\(aqy\nback\\eslash.\n"))
+    }
+
+    @Test func theManualHasAPageForEverySpelling() throws {
+        let pages = Sample.program.manual()
+        let spelling = try #require(pages.first { $0.name == "berth-container-ls.1" })
+        #expect(spelling.text == ".so man1/berth-ps.1\n")
+        #expect(pages.contains { $0.name == "berth.1" && $0.text.contains("\\fBberth\\-ps\\fR(1)") })
+        #expect(Set(pages.map(\.name)).count == pages.count)
+    }
+
+    @Test func manPageHasExamplesAndOwnStatuses() throws {
+        let program = Program(
+            root: Command(
+                "p", summary: "s", examples: [Example("It's so", "p 'a' ~")], exitStatuses: [StatusMeaning("3", "Odd")], run: { _ in 0 }))
+        let page = program.manPage(for: try #require(program.topic([])))
+        #expect(page.contains(".SH EXAMPLES\nIt\\(aqs so:\n.PP\n.RS 4\n.nf\np \\(aqa\\(aq \\(ti\n.fi\n.RE\n"))
+        #expect(page.contains(".SH EXIT STATUS\n.TP\n\\fB3\\fR\nOdd.\n"))
+        #expect(program.markdownReference().contains("| 3 | Odd |"))
     }
 }

@@ -19,7 +19,7 @@ enum Sample {
                     .group("image", summary: "Manage images") { [images("ls", ["list"])] },
                 ]
             }),
-        version: "berth 1.2.3", closing: "More at the project's page",
+        version: "berth 1.2.3", released: "2026-01-31", closing: "More at the project's page",
         candidates: { source, _ in
             switch source {
             case .containers: [Candidate("web", "running"), Candidate("database", "exited")]

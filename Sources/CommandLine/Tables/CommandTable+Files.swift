@@ -35,7 +35,10 @@ extension CommandTable {
                 was removed. What is in volumes and binds is no change, nor are the
                 places that were made to mount them.
                 """,
-            arity: .exactly(1), completion: [.names(.containers)], flags: FileFlags.diff,
+            examples: [
+                Example("What it has written beside its volumes", "berth diff web"),
+                Example("As JSON", "berth diff --format json web"),
+            ], arity: .exactly(1), completion: [.names(.containers)], flags: FileFlags.diff,
             unsupported: { Flag.unsupported(switches: "latest/l") }, run: action(.diff))
     }
 

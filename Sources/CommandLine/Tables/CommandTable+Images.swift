@@ -4,7 +4,13 @@ extension CommandTable {
     func images(_ name: String, aliases: [String] = []) -> Command {
         Command(
             name, aliases: aliases, spellings: ["image ls", "image list", "images"],
-            operands: "[REPOSITORY[:TAG]]", summary: "List images", arity: .atMost(1), completion: [.names(.images)],
+            operands: "[REPOSITORY[:TAG]]", summary: "List images",
+            examples: [
+                Example("All", "berth images"),
+                Example("Those of one name", "berth images alpine"),
+                Example("One line each for a script", "berth images --format '{{.Repository}}:{{.Tag}} {{.Size}}'"),
+                Example("IDs of those without a name", "berth images -q --filter dangling=true"),
+            ], arity: .atMost(1), completion: [.names(.images)],
             flags: ImageFlags.images, run: action(.images))
     }
 
@@ -14,14 +20,18 @@ extension CommandTable {
             summary: "Read images from an OCI layout or an archive",
             examples: [
                 Example("An archive made by docker save", "berth load -i busybox.tar"),
-                Example("An archive from standard input", "zcat image.tar.gz | berth load"),
+                Example("An archive from standard input", "zcat busybox.tar.gz | berth load"),
             ], flags: ImageFlags.load, run: action(.load))
     }
 
     var `import`: Command {
         Command(
             "import", spellings: ["image import", "import"], operands: "file|URL|- [REPOSITORY[:TAG]]",
-            summary: "Make an image from the tar archive of a root file system", arity: .atLeast(1),
+            summary: "Make an image from the tar archive of a root file system",
+            examples: [
+                Example("From a file", "berth import rootfs.tar team/base:1"),
+                Example("From a pipe, with the command it is to run", "zcat rootfs.tar.gz | berth import -c 'CMD [\"sh\"]' - team/base:2"),
+            ], arity: .atLeast(1),
             completion: [.file, .nothing], flags: ImageFlags.import,
             unsupported: { Flag.unsupported(values: "arch os variant", switches: "quiet/q") }, run: action(.import))
     }
@@ -29,7 +39,12 @@ extension CommandTable {
     var save: Command {
         Command(
             "save", spellings: ["image save", "save"], operands: "IMAGE [IMAGE...]",
-            summary: "Write images to an archive or an OCI layout", arity: .atLeast(1), completion: [.names(.images)],
+            summary: "Write images to an archive or an OCI layout",
+            examples: [
+                Example("One image, for docker load", "berth save -o busybox.tar busybox"),
+                Example("Several, compressed", "berth save alpine busybox | gzip >images.tar.gz"),
+                Example("As an OCI layout", "berth save --format oci-dir -o layout busybox"),
+            ], arity: .atLeast(1), completion: [.names(.images)],
             flags: ImageFlags.save,
             unsupported: { Flag.unsupported(switches: "compress multi-image-archive/m quiet/q uncompressed") },
             run: action(.save))
@@ -38,14 +53,21 @@ extension CommandTable {
     var tag: Command {
         Command(
             "tag", spellings: ["image tag", "tag"], operands: "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
-            summary: "Give an image a further name", arity: .exactly(2), completion: [.names(.images)],
+            summary: "Give an image a further name",
+            examples: [
+                Example("So that it can be pushed there", "berth tag busybox localhost:5000/team/busybox:1")
+            ], arity: .exactly(2), completion: [.names(.images)],
             run: action(.tag))
     }
 
     func rmi(_ name: String, aliases: [String] = []) -> Command {
         Command(
             name, aliases: aliases, spellings: ["image rm", "image remove", "rmi"], operands: "IMAGE [IMAGE...]",
-            summary: "Remove images", arity: .someUnless(flag: "all"), completion: [.names(.images)],
+            summary: "Remove images",
+            examples: [
+                Example("One name, and the image with its last name", "berth rmi alpine"),
+                Example("All that no container uses", "berth rmi -a"),
+            ], arity: .someUnless(flag: "all"), completion: [.names(.images)],
             flags: ImageFlags.rmi, run: action(.rmi))
     }
 
@@ -58,25 +80,39 @@ extension CommandTable {
                 An image elsewhere is named as image copy names it (docker://NAME,
                 oci:DIR), and is not brought in.
                 """,
-            arity: .atLeast(1), completion: [.names(.images)], flags: TransferFlags.inspectImage,
+            examples: [
+                Example("The command it runs", "berth image inspect -f '{{.Config.Cmd}}' busybox"),
+                Example("One at a registry", "berth image inspect docker://alpine"),
+            ], arity: .atLeast(1), completion: [.names(.images)], flags: TransferFlags.inspectImage,
             run: action(.inspectImage))
     }
 
     var version: Command {
         Command(
             "version", summary: "Show the versions of all parts",
-            flags: { [ContainerFlags.format(table: false)] }, run: action(.version))
+            examples: [
+                Example("For a person", "berth version"),
+                Example("For a script", "berth version --format '{{.Server.Version}}'"),
+            ], flags: { [ContainerFlags.format(table: false)] }, run: action(.version))
     }
 
     func info(_ name: String) -> Command {
         Command(
             name, spellings: ["system info", "info"], summary: "Show what the engine knows of itself and its host",
-            flags: { [ContainerFlags.format(table: false)] }, run: action(.info))
+            examples: [
+                Example("For a person", "berth info"),
+                Example("For a script", "berth info --format '{{.Driver}} {{.CgroupVersion}}'"),
+            ], flags: { [ContainerFlags.format(table: false)] }, run: action(.info))
     }
 
     var systemCheck: Command {
         Command(
             "check", summary: "Say what this host lacks and what is damaged, and what to type",
+            examples: [
+                Example("All", "berth system check"),
+                Example("Only whether everything is there", "berth system check -q"),
+                Example("And mend what can be mended", "berth system check --repair"),
+            ],
             flags: {
                 [
                     ContainerFlags.format(table: false, short: nil),

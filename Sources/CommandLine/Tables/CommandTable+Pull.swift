@@ -8,7 +8,7 @@ extension CommandTable {
             summary: "Download an image from a registry",
             examples: [
                 Example("An image of Docker Hub", "berth pull alpine"),
-                Example("For another machine, from a registry of your own", "berth pull --platform linux/arm64 localhost:5000/app:1"),
+                Example("For another machine, from a registry of your own", "berth pull --platform linux/arm64 localhost:5000/team/app:1"),
             ], arity: .exactly(1), completion: [.names(.images)], flags: PullFlags.pull,
             unsupported: {
                 Flag.unsupported(
@@ -19,7 +19,10 @@ extension CommandTable {
     var push: Command {
         Command(
             "push", spellings: ["image push", "push"], operands: "NAME[:TAG]", summary: "Upload an image to a registry",
-            arity: .exactly(1), completion: [.names(.images)], flags: PullFlags.push,
+            examples: [
+                Example("To a registry of your own", "berth push localhost:5000/team/app:1"),
+                Example("With layers compressed by zstd", "berth push --compression-format zstd localhost:5000/team/app:1"),
+            ], arity: .exactly(1), completion: [.names(.images)], flags: PullFlags.push,
             unsupported: {
                 Flag.unsupported(
                     values: """

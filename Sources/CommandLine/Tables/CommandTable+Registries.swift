@@ -11,8 +11,8 @@ extension CommandTable {
                 helper of ~/.docker/config.json, else in that file.
                 """,
             examples: [
-                Example("A registry on this machine", "berth login localhost:5000"),
-                Example("In a script", "echo \"$TOKEN\" | berth login ghcr.io -u name --password-stdin"),
+                Example("A registry on this machine; asks for name and password", "berth login localhost:5000"),
+                Example("In a script", "echo \"$PASSWORD\" | berth login localhost:5000 -u alice --password-stdin"),
             ], arity: .atMost(1), flags: RegistryFlags.login, unsupported: { Flag.unsupported(values: "secret") },
             run: action(.login))
     }
@@ -26,13 +26,19 @@ extension CommandTable {
                 Other registries only where they still have the search of version 1 of the
                 registry's interface.
                 """,
-            arity: .exactly(1), flags: RegistryFlags.search,
+            examples: [
+                Example("The five best known official ones", "berth search --limit 5 --filter is-official=true redis")
+            ], arity: .exactly(1), flags: RegistryFlags.search,
             unsupported: { Flag.unsupported(values: "cert-dir creds", switches: "compatible list-tags") }, run: action(.search))
     }
 
     var logout: Command {
         Command(
-            "logout", operands: "[SERVER]", summary: "Forget the credentials for a registry", arity: .atMost(1),
+            "logout", operands: "[SERVER]", summary: "Forget the credentials for a registry",
+            examples: [
+                Example("From one", "berth logout localhost:5000"),
+                Example("From all", "berth logout --all"),
+            ], arity: .atMost(1),
             flags: RegistryFlags.logout, run: action(.logout))
     }
 }

@@ -5,21 +5,30 @@ extension CommandTable {
     var history: Command {
         Command(
             "history", spellings: ["image history", "history"], operands: "IMAGE", summary: "Show how an image was made",
-            arity: .exactly(1), completion: [.names(.images)], flags: ImageFlags.history, run: action(.history))
+            examples: [
+                Example("For a person", "berth history busybox"),
+                Example("Every command in full", "berth history --no-trunc --format '{{.CreatedBy}}' busybox"),
+            ], arity: .exactly(1), completion: [.names(.images)], flags: ImageFlags.history, run: action(.history))
     }
 
     var untag: Command {
         Command(
             "untag", spellings: ["image untag", "untag"], operands: "IMAGE [NAME...]",
             summary: "Take names from an image and keep the image",
-            details: "Takes all names when none is given. An image without names stays until rmi or prune removes it.", arity: .atLeast(1),
+            details: "Takes all names when none is given. An image without names stays until rmi or prune removes it.",
+            examples: [
+                Example("One name", "berth untag localhost:5000/team/app:1")
+            ], arity: .atLeast(1),
             completion: [.names(.images)], run: action(.untag))
     }
 
     var imageExists: Command {
         Command(
             "exists", operands: "IMAGE", summary: "Say by the exit status whether an image is here",
-            details: "Ends with 0 when it is here, with 1 when it is not. Prints nothing.", arity: .exactly(1),
+            details: "Ends with 0 when it is here, with 1 when it is not. Prints nothing.",
+            examples: [
+                Example("In a script", "berth image exists busybox || berth pull busybox")
+            ], exitStatuses: Self.existence, arity: .exactly(1),
             completion: [.names(.images)], run: action(.imageExists))
     }
 
@@ -33,14 +42,20 @@ extension CommandTable {
 
     var containerPrune: Command {
         Command(
-            "prune", summary: "Remove containers that do not run", flags: ImageFlags.containerPrune,
+            "prune", summary: "Remove containers that do not run",
+            examples: [
+                Example("Those older than a day, without a question", "berth container prune -f --filter until=24h")
+            ], flags: ImageFlags.containerPrune,
             run: action(.containerPrune))
     }
 
     var systemPrune: Command {
         Command(
             "prune", summary: "Remove containers that do not run, and images that nobody uses",
-            flags: ImageFlags.systemPrune, unsupported: { Flag.unsupported(switches: "build external") },
+            examples: [
+                Example("With a question", "berth system prune"),
+                Example("All that nobody uses, without one", "berth system prune -af --volumes"),
+            ], flags: ImageFlags.systemPrune, unsupported: { Flag.unsupported(switches: "build external") },
             run: action(.systemPrune))
     }
 
@@ -56,6 +71,10 @@ extension CommandTable {
 
     var systemUsage: Command {
         Command(
-            "df", summary: "Show what takes room on disk", flags: ImageFlags.usage, run: action(.systemUsage))
+            "df", summary: "Show what takes room on disk",
+            examples: [
+                Example("In one table", "berth system df"),
+                Example("Of every image, container and volume", "berth system df -v"),
+            ], flags: ImageFlags.usage, run: action(.systemUsage))
     }
 }

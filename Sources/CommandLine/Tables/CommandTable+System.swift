@@ -9,13 +9,18 @@ extension CommandTable {
                 For the machine's start; berth system install-service has it called there. Starts what ended with an earlier boot, or with
                 berth system shutdown: policy always, unless-stopped where nobody had stopped it, on-failure where it did not end with 0.
                 """,
-            run: action(.systemBoot))
+            examples: [
+                Example("As the service calls it", "berth system boot")
+            ], run: action(.systemBoot))
     }
 
     var systemShutDown: Command {
         Command(
             "shutdown", summary: "Stop all containers before the machine goes down",
             details: "As berth stop of all of them, but those that restart policies want up start again with berth system boot.",
+            examples: [
+                Example("With at most 30 seconds for each", "berth system shutdown -t 30")
+            ],
             flags: {
                 [.value("timeout", "t", .int, "Seconds to wait before SIGKILL; each container's own when not given")]
             },
@@ -32,7 +37,7 @@ extension CommandTable {
             examples: [
                 Example("The containers of root", "berth system install-service"),
                 Example("Those of a user, set up by root", "berth system install-service --user ci"),
-                Example("Only look at what it would write", "berth system install-service --print"),
+                Example("Only look at what it would write", "berth system install-service --init systemd --print"),
             ],
             flags: {
                 [

@@ -13,9 +13,11 @@ extension CommandTable {
                 as they were, unless a flag asks for a conversion.
                 """,
             examples: [
-                Example("From one registry to another, all platforms", "berth image copy --all docker://alpine docker://reg.io/alpine"),
-                Example("From a registry to a directory", "berth image copy docker://alpine:3.20 oci:alpine:3.20"),
-                Example("From the local store to an archive", "berth image copy berth:app docker-archive:app.tar:app:latest"),
+                Example(
+                    "From one registry to another, all platforms",
+                    "berth image copy --all docker://alpine docker://localhost:5000/team/alpine"),
+                Example("From a registry to a directory", "berth image copy docker://alpine oci:alpine:latest"),
+                Example("From the local store to an archive", "berth image copy berth:busybox docker-archive:busybox.tar:busybox:latest"),
             ], arity: .exactly(2), flags: TransferFlags.copy,
             unsupported: {
                 Flag.unsupported(
@@ -34,7 +36,7 @@ extension CommandTable {
             examples: [
                 Example(
                     "All tags of a repository into a directory",
-                    "berth image sync --src docker --dest dir --scoped reg.io/busybox /media/usb")
+                    "berth image sync --src docker --dest dir --scoped localhost:5000/team/app usb")
             ], arity: .exactly(2), flags: TransferFlags.sync,
             unsupported: {
                 Flag.unsupported(
@@ -54,13 +56,18 @@ extension CommandTable {
                 Deletes the manifest that the name stands for; other tags of the same
                 image go with it.
                 """,
-            arity: .exactly(1), flags: TransferFlags.remote, run: action(.imageDelete))
+            examples: [
+                Example("A tag and what it stands for", "berth image delete docker://localhost:5000/team/app:1")
+            ], arity: .exactly(1), flags: TransferFlags.remote, run: action(.imageDelete))
     }
 
     var imageListTags: Command {
         Command(
             "list-tags", operands: "docker://REPOSITORY|docker-archive:FILE", summary: "List the tags of a repository",
-            arity: .exactly(1), flags: TransferFlags.remote, run: action(.imageListTags))
+            examples: [
+                Example("At a registry", "berth image list-tags docker://localhost:5000/team/app"),
+                Example("In an archive", "berth image list-tags docker-archive:busybox.tar"),
+            ], arity: .exactly(1), flags: TransferFlags.remote, run: action(.imageListTags))
     }
 
     // MARK: Manifest lists
@@ -84,14 +91,19 @@ extension CommandTable {
                 place that image copy takes. The list is kept here until it is pushed.
                 """,
             examples: [
-                Example("Two images under one name", "berth manifest create reg.io/app:1 reg.io/app:amd64 reg.io/app:arm64")
+                Example(
+                    "Two images under one name",
+                    "berth manifest create localhost:5000/team/app:1 localhost:5000/team/app:amd64 localhost:5000/team/app:arm64")
             ], arity: .atLeast(1), completion: [.nothing, .names(.images)], flags: TransferFlags.manifestCreate,
             run: action(.manifestCreate))
     }
 
     private var manifestAdd: Command {
         Command(
-            "add", operands: "LIST IMAGE [IMAGE...]", summary: "Add images to a manifest list", arity: .atLeast(2),
+            "add", operands: "LIST IMAGE [IMAGE...]", summary: "Add images to a manifest list",
+            examples: [
+                Example("One more platform", "berth manifest add localhost:5000/team/app:1 localhost:5000/team/app:arm64")
+            ], arity: .atLeast(2),
             completion: [.nothing, .names(.images)], flags: TransferFlags.manifestAdd,
             unsupported: {
                 Flag.unsupported(
@@ -102,20 +114,32 @@ extension CommandTable {
 
     private var manifestAnnotate: Command {
         Command(
-            "annotate", operands: "LIST IMAGE", summary: "Say more of an image in a manifest list", arity: .range(1, 2),
+            "annotate", operands: "LIST IMAGE", summary: "Say more of an image in a manifest list",
+            examples: [
+                Example(
+                    "What its configuration does not say",
+                    "berth manifest annotate --variant v8 localhost:5000/team/app:1 localhost:5000/team/app:arm64")
+            ], arity: .range(1, 2),
             flags: TransferFlags.manifestAnnotate, unsupported: { Flag.unsupported(values: "features subject") },
             run: action(.manifestAnnotate))
     }
 
     private var manifestInspect: Command {
         Command(
-            "inspect", operands: "LIST|IMAGE", summary: "Show a manifest list, or a manifest at a registry", arity: .exactly(1),
+            "inspect", operands: "LIST|IMAGE", summary: "Show a manifest list, or a manifest at a registry",
+            examples: [
+                Example("One here", "berth manifest inspect localhost:5000/team/app:1"),
+                Example("One at a registry", "berth manifest inspect alpine"),
+            ], arity: .exactly(1),
             flags: TransferFlags.manifestInspect, run: action(.manifestInspect))
     }
 
     private var manifestPush: Command {
         Command(
-            "push", operands: "LIST [DESTINATION]", summary: "Push a manifest list and its images", arity: .range(1, 2),
+            "push", operands: "LIST [DESTINATION]", summary: "Push a manifest list and its images",
+            examples: [
+                Example("With all images it lists", "berth manifest push --all localhost:5000/team/app:1")
+            ], arity: .range(1, 2),
             flags: TransferFlags.manifestPush,
             unsupported: {
                 Flag.unsupported(
@@ -128,19 +152,28 @@ extension CommandTable {
 
     private var manifestRm: Command {
         Command(
-            "rm", operands: "LIST [LIST...]", summary: "Remove manifest lists; what they list stays", arity: .atLeast(1),
+            "rm", operands: "LIST [LIST...]", summary: "Remove manifest lists; what they list stays",
+            examples: [
+                Example("One", "berth manifest rm localhost:5000/team/app:1")
+            ], arity: .atLeast(1),
             flags: TransferFlags.manifestRemove, run: action(.manifestRm))
     }
 
     private var manifestRemove: Command {
         Command(
-            "remove", operands: "LIST DIGEST|IMAGE", summary: "Take an image out of a manifest list", arity: .exactly(2),
+            "remove", operands: "LIST DIGEST|IMAGE", summary: "Take an image out of a manifest list",
+            examples: [
+                Example("One image out of it", "berth manifest remove localhost:5000/team/app:1 localhost:5000/team/app:arm64")
+            ], arity: .exactly(2),
             run: action(.manifestRemove))
     }
 
     private var manifestExists: Command {
         Command(
-            "exists", operands: "LIST", summary: "Succeed if there is a manifest list of the name", arity: .exactly(1),
+            "exists", operands: "LIST", summary: "Succeed if there is a manifest list of the name",
+            examples: [
+                Example("In a script", "berth manifest exists localhost:5000/team/app:1 && echo here")
+            ], exitStatuses: Self.existence, arity: .exactly(1),
             run: action(.manifestExists))
     }
 }

@@ -17,7 +17,7 @@ extension CommandTable {
             examples: [
                 Example("Content that outlives its containers", "berth volume create data"),
                 Example(
-                    "A directory of another host", "berth volume create -o type=nfs -o o=addr=10.0.0.5 -o device=:/srv nfs"),
+                    "A directory of another host", "berth volume create -o type=nfs -o o=addr=10.0.0.5 -o device=:/srv shared"),
             ],
             arity: .range(0, 1), flags: VolumeFlags.create,
             unsupported: {
@@ -33,7 +33,10 @@ extension CommandTable {
         Command(
             "clone", operands: "VOLUME[@SNAPSHOT] NEW-VOLUME", summary: "Create a volume with the content of another or of a snapshot",
             details: "Containers that use the volume stand still while it is read, so that the copy is of one moment.",
-            arity: .exactly(2), completion: [.names(.volumes)], flags: VolumeFlags.copy, run: action(.volumeClone))
+            examples: [
+                Example("As it is now", "berth volume clone data copy"),
+                Example("As it was", "berth volume clone data@before old"),
+            ], arity: .exactly(2), completion: [.names(.volumes)], flags: VolumeFlags.copy, run: action(.volumeClone))
     }
 
     private var volumeRestore: Command {
@@ -43,7 +46,9 @@ extension CommandTable {
                 All of it or, whatever is killed, nothing. Containers that use the volume may not run meanwhile: they would keep the
                 content they have. VOLUME@SNAPSHOT in one word is good too.
                 """,
-            arity: .range(1, 2), completion: [.names(.volumes)], run: action(.volumeRestore))
+            examples: [
+                Example("To what a snapshot has", "berth volume restore data before")
+            ], arity: .range(1, 2), completion: [.names(.volumes)], run: action(.volumeRestore))
     }
 
     private var volumeSnapshot: Command {
@@ -63,14 +68,21 @@ extension CommandTable {
 
     private var volumeSnapshots: Command {
         Command(
-            "snapshots", operands: "[VOLUME...]", summary: "List snapshots of volumes", arity: .any, completion: [.names(.volumes)],
+            "snapshots", operands: "[VOLUME...]", summary: "List snapshots of volumes",
+            examples: [
+                Example("All", "berth volume snapshots"),
+                Example("Those of one volume", "berth volume snapshots data"),
+            ], arity: .any, completion: [.names(.volumes)],
             flags: VolumeFlags.snapshots, run: action(.volumeSnapshots))
     }
 
     private var volumeExists: Command {
         Command(
             "exists", operands: "VOLUME", summary: "Say by the exit status whether a volume is here",
-            details: "Ends with 0 when it is here, with 1 when it is not. Prints nothing.", arity: .exactly(1),
+            details: "Ends with 0 when it is here, with 1 when it is not. Prints nothing.",
+            examples: [
+                Example("In a script", "berth volume exists data || berth volume create data")
+            ], exitStatuses: Self.existence, arity: .exactly(1),
             completion: [.names(.volumes)], run: action(.volumeExists))
     }
 
@@ -94,26 +106,40 @@ extension CommandTable {
 
     private var inspectVolume: Command {
         Command(
-            "inspect", operands: "VOLUME [VOLUME...]", summary: "Show all that is known of volumes", arity: .someUnless(flag: "all"),
+            "inspect", operands: "VOLUME [VOLUME...]", summary: "Show all that is known of volumes",
+            examples: [
+                Example("Where its files are", "berth volume inspect -f '{{.Mountpoint}}' data")
+            ], arity: .someUnless(flag: "all"),
             completion: [.names(.volumes)], flags: VolumeFlags.inspect, run: action(.inspectVolume))
     }
 
     private var volumeList: Command {
         Command(
-            "ls", aliases: ["list"], summary: "List volumes", flags: VolumeFlags.list,
+            "ls", aliases: ["list"], summary: "List volumes",
+            examples: [
+                Example("All", "berth volume ls"),
+                Example("Names of those that no container uses", "berth volume ls -q --filter dangling=true"),
+            ], flags: VolumeFlags.list,
             unsupported: { Flag.unsupported(switches: "cluster") }, run: action(.volumeList))
     }
 
     private var volumePrune: Command {
         Command(
-            "prune", summary: "Remove volumes that no container uses", flags: VolumeFlags.prune, run: action(.volumePrune))
+            "prune", summary: "Remove volumes that no container uses",
+            examples: [
+                Example("Unnamed ones, without a question", "berth volume prune -f"),
+                Example("Those with names too", "berth volume prune -af"),
+            ], flags: VolumeFlags.prune, run: action(.volumePrune))
     }
 
     private var volumeRemove: Command {
         Command(
             "rm", aliases: ["remove"], operands: "VOLUME[@SNAPSHOT] [VOLUME[@SNAPSHOT]...]",
             summary: "Remove volumes and their content, or snapshots",
-            arity: .someUnless(flag: "all"), completion: [.names(.volumes)], flags: VolumeFlags.rm,
+            examples: [
+                Example("A volume", "berth volume rm data"),
+                Example("A snapshot", "berth volume rm other@before"),
+            ], arity: .someUnless(flag: "all"), completion: [.names(.volumes)], flags: VolumeFlags.rm,
             unsupported: { Flag.unsupported(values: "time/t") }, run: action(.volumeRemove))
     }
 }

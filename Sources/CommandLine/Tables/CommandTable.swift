@@ -18,7 +18,7 @@ struct CommandTable: Sendable {
     /// - Parameter candidates: names of containers, images and volumes for completion.
     func program(version: String, candidates: @escaping Program.Candidates = { _, _ in [] }) -> Program {
         Program(
-            root: root, version: version,
+            root: root, version: version, released: BerthProgram.released,
             candidates: { source, prefix in
                 switch source {
                 case .signals: ValueWords.signals.map { Candidate($0) }
@@ -72,6 +72,12 @@ struct CommandTable: Sendable {
             [systemBoot, events, info("info"), installService, systemCheck, systemUsage, systemPrune, systemShutDown]
         }
     }
+
+    /// Of the commands that say whether something is here.
+    static let existence = [
+        StatusMeaning("0", "It is here"), StatusMeaning("1", "It is not here"),
+        StatusMeaning("125", "Nobody can tell, or the command line was refused"),
+    ]
 
     func action(_ verb: Verb) -> Command.Action {
         let perform = perform

@@ -68,10 +68,22 @@ extension Program {
         case "__markdown":
             Console.write(markdownReference(), to: .output)
         case "__man":
-            guard let topic = topic(words) else { return nil }
-            Console.write(manPage(for: topic), to: .output)
+            return writeManual(to: words.first ?? ".")
         default:
             return nil
+        }
+        return 0
+    }
+}
+
+extension Program {
+    /// Writes every page of the manual into a directory that is there.
+    private func writeManual(to directory: String) -> Int32 {
+        for page in manual() {
+            guard Console.write(page.text, toFile: "\(directory)/\(page.name)") else {
+                Console.write("\(root.name): write \(GoSyntax.quoted("\(directory)/\(page.name)")) failed\n", to: .errors)
+                return 1
+            }
         }
         return 0
     }

@@ -1,44 +1,75 @@
+/// A file of the manual.
+public struct ManPage: Sendable {
+    /// `berth-container-ls.1`
+    public let name: String
+    /// In roff with the macros of man(7).
+    public let text: String
+}
+
 extension Program {
+    /// The whole manual, section 1: a page for every command, and for a spelling of another command one that leads there.
+    public func manual() -> [ManPage] {
+        pages().map { page in
+            let name = page.topic.path.joined(separator: "-") + ".1"
+            guard let home = page.sameAs else { return ManPage(name: name, text: manPage(for: page.topic)) }
+            return ManPage(name: name, text: ".so man1/\(home.split(separator: " ").joined(separator: "-")).1\n")
+        }
+    }
+
     /// One command's manual page in roff, section 1.
     public func manPage(for topic: HelpTopic) -> String {
         let command = topic.command
         let title = topic.path.joined(separator: "-")
         var page = Roff()
-        page.request("TH \"\(Roff.escaped(title.uppercased()))\" 1 \"\" \"\(Roff.escaped(root.name))\"")
+        let source = (version ?? root.name).split(separator: "\n").first.map(String.init) ?? root.name
+        page.request("TH \"\(Roff.escaped(title.uppercased()))\" 1 \"\(released)\" \"\(Roff.escaped(source))\"")
+        // Words that people copy are not to be hyphenated.
+        page.request("nh")
         page.section("NAME")
         page.text("\(title) - \(command.summary)")
         page.section("SYNOPSIS")
-        for form in topic.usage.split(separator: "\n") {
-            page.request("B \"\(Roff.escaped(String(form.drop { $0 == "\t" })))\"")
-            page.request("br")
-        }
+        page.synopsis(topic)
         page.section("DESCRIPTION")
-        page.text(command.details.isEmpty ? command.summary : command.details)
-        if topic.spellings.count > 1 {
-            page.paragraph("Also spelled: " + topic.spellings.joined(separator: ", "))
-        }
+        page.description(of: topic)
         page.flags("OPTIONS", topic.visibleFlags)
-        let above = topic.inherited.filter { !$0.hidden }
-        if !above.isEmpty { page.flags("GLOBAL OPTIONS", above) }
+        page.flags("GLOBAL OPTIONS", topic.inherited.filter { !$0.hidden })
         let children = visibleCommands(of: topic)
         if !children.isEmpty {
             page.section("COMMANDS")
-            for child in children { page.item("\(title)-\(child.name)(1)", child.summary) }
+            for child in children { page.item("\\fB\(Roff.escaped("\(title)-\(child.name)"))\\fR(1)", child.summary) }
         }
-        if !command.examples.isEmpty {
-            page.section("EXAMPLES")
-            for example in command.examples {
-                page.paragraph(example.purpose + ":")
-                page.request("EX")
-                page.text("    " + example.commandLine)
-                page.request("EE")
-            }
+        page.examples(command.examples)
+        if command.run != nil {
+            page.section("EXIT STATUS")
+            for status in exitStatuses(of: command) { page.item("\\fB\(Roff.escaped(status.status))\\fR", status.meaning + ".") }
         }
-        if topic.path.count > 1 {
-            page.section("SEE ALSO")
-            page.text(topic.path.dropLast().joined(separator: "-") + "(1)")
-        }
+        page.references(related(to: topic))
         return page.output
+    }
+
+    /// A command's own exit statuses, else those all have.
+    func exitStatuses(of command: Command) -> [StatusMeaning] {
+        if !command.exitStatuses.isEmpty { return command.exitStatuses }
+        let refused = "The command line was refused"
+        if flagFailure == commandFailure {
+            return [StatusMeaning("0", "Done"), StatusMeaning("\(flagFailure)", "It failed, or the command line was refused")]
+        }
+        return [StatusMeaning("0", "Done"), StatusMeaning("\(commandFailure)", "It failed"), StatusMeaning("\(flagFailure)", refused)]
+    }
+
+    /// Pages to read next: those above, by every spelling, and those beside it in its group.
+    private func related(to topic: HelpTopic) -> [String] {
+        if topic.isRoot { return [] }
+        var names = [topic.path.dropLast().joined(separator: "-")]
+        for spelling in topic.command.spellings {
+            let above = spelling.split(separator: " ").dropLast()
+            names.append(([root.name] + above.map(String.init)).joined(separator: "-"))
+        }
+        if topic.path.count > 2, let parent = self.topic(Array(topic.path.dropFirst().dropLast())) {
+            names += visibleCommands(of: parent).filter { $0.name != topic.command.name }.map { "\(names[0])-\($0.name)" }
+        }
+        names.append(root.name)
+        return Set(names).sorted()
     }
 }
 
@@ -58,8 +89,7 @@ private struct Roff {
         for line in text.split(separator: "\n", omittingEmptySubsequences: true) {
             let line = Roff.escaped(String(line))
             // A line that begins with a control character would be read as a request.
-            let guarded = line.utf8.first == UInt8(ascii: ".") || line.utf8.first == UInt8(ascii: "'")
-            output += (guarded ? "\\&" : "") + line + "\n"
+            output += (line.utf8.first == UInt8(ascii: ".") ? "\\&" : "") + line + "\n"
         }
     }
 
@@ -68,9 +98,42 @@ private struct Roff {
         self.text(text)
     }
 
+    /// - Parameter term: escaped already.
     mutating func item(_ term: String, _ text: String) {
-        output += ".TP\n\\fB\(Roff.escaped(term))\\fR\n"
+        output += ".TP\n\(term)\n"
         self.text(text)
+    }
+
+    /// Forms of the command: its words bold, what stands for something else in italics.
+    mutating func synopsis(_ topic: HelpTopic) {
+        for (index, form) in topic.usage.split(separator: "\n").enumerated() {
+            if index > 0 { request("br") }
+            let form = form.drop { $0 == "\t" }
+            let operands = form.utf8.starts(with: topic.spelled.utf8) ? form.dropFirst(topic.spelled.count) : form
+            output += "\\fB\(Roff.escaped(topic.spelled))\\fR\(Roff.placeholders(String(operands)))\n"
+        }
+    }
+
+    /// Paragraphs are set apart by empty lines.
+    mutating func description(of topic: HelpTopic) {
+        let command = topic.command
+        let details = command.details.isEmpty ? command.summary : command.details
+        var paragraph: [Substring] = []
+        var isFirst = true
+        func end(_ page: inout Roff) {
+            if paragraph.isEmpty { return }
+            // A summary at the head of the details is a sentence here.
+            let needsStop = paragraph.last?.last.map { $0.isLetter || $0.isNumber } ?? false
+            let text = paragraph.joined(separator: "\n") + (needsStop ? "." : "")
+            if isFirst { page.text(text) } else { page.paragraph(text) }
+            isFirst = false
+            paragraph = []
+        }
+        for line in details.split(separator: "\n", omittingEmptySubsequences: false) {
+            if line.isEmpty { end(&self) } else { paragraph.append(line) }
+        }
+        end(&self)
+        if topic.spellings.count > 1 { self.paragraph("Also spelled: " + topic.spellings.joined(separator: ", ") + ".") }
     }
 
     mutating func flags(_ title: String, _ flags: [Flag]) {
@@ -78,16 +141,59 @@ private struct Roff {
         section(title)
         for flag in flags {
             let word = flag.valueName ?? flag.kind.word
-            item(flag.short.map { "-\($0), --\(flag.name)" } ?? "--\(flag.name)", "")
-            // The term's line is complete already: the kind belongs on it, in italics.
-            if !word.isEmpty {
-                output.removeLast()
-                output += " \\fI\(Roff.escaped(word))\\fR\n"
-            }
-            text(FlagTable.summary(flag))
+            var term = flag.short.map { "\\fB\\-\(Roff.escaped(String($0)))\\fR, " } ?? ""
+            term += "\\fB\(Roff.escaped("--" + flag.name))\\fR"
+            if !word.isEmpty { term += " \\fI\(Roff.escaped(word))\\fR" }
+            item(term, FlagTable.summary(flag) + ".")
         }
     }
 
+    mutating func examples(_ examples: [Example]) {
+        if examples.isEmpty { return }
+        section("EXAMPLES")
+        for (index, example) in examples.enumerated() {
+            if index > 0 { request("PP") }
+            text(example.purpose + ":")
+            request("PP")
+            // Macros that mandoc and groff both have for text that is kept as it is.
+            request("RS 4")
+            request("nf")
+            text(example.commandLine)
+            request("fi")
+            request("RE")
+        }
+    }
+
+    mutating func references(_ names: [String]) {
+        if names.isEmpty { return }
+        section("SEE ALSO")
+        for (index, name) in names.enumerated() {
+            output += ".BR \(Roff.escaped(name)) (1)\(index < names.count - 1 ? "," : "")\n"
+        }
+    }
+
+    /// What stands for something else is in capitals, as everywhere in help.
+    private static func placeholders(_ text: String) -> String {
+        var result = ""
+        var word = ""
+        func end() {
+            result += word.utf8.count > 1 ? "\\fI\(escaped(word))\\fR" : escaped(word)
+            word = ""
+        }
+        for character in text {
+            let belongs = character.isASCII && (character.isUppercase || (!word.isEmpty && (character == "_" || character == "-")))
+            if belongs {
+                word.append(character)
+            } else {
+                end()
+                result += escaped(String(character))
+            }
+        }
+        end()
+        return result
+    }
+
+    /// Characters that roff would take for something else, or that it shows as others than people have to type.
     static func escaped(_ text: String) -> String {
         var result = ""
         for scalar in text.unicodeScalars {
@@ -95,6 +201,10 @@ private struct Roff {
             case "\\": result += "\\e"
             case "-": result += "\\-"
             case "\"": result += "\\(dq"
+            case "'": result += "\\(aq"
+            case "`": result += "\\(ga"
+            case "^": result += "\\(ha"
+            case "~": result += "\\(ti"
             default: result.unicodeScalars.append(scalar)
             }
         }

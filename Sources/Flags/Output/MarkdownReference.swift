@@ -42,6 +42,10 @@ extension Program {
         for example in command.examples {
             text += "\n\(Markdown.escaped(example.purpose)):\n\n```\n\(example.commandLine)\n```\n"
         }
+        if !command.exitStatuses.isEmpty {
+            text += "\n| exit status | what it says |\n|---|---|\n"
+            for status in command.exitStatuses { text += "| \(Markdown.cell(status.status)) | \(Markdown.cell(status.meaning)) |\n" }
+        }
         return text
     }
 

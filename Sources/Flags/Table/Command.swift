@@ -23,6 +23,8 @@ public struct Command: Sendable {
     public var details: String
     /// Worked examples.
     public var examples: [Example]
+    /// What its exit status says, where that is more than done, failed and refused.
+    public var exitStatuses: [StatusMeaning]
     /// How many operands are accepted.
     public var arity: Arity
     /// False where the first operand ends the flags, because the rest belongs to another program (`run`, `exec`, `top`).
@@ -43,7 +45,8 @@ public struct Command: Sendable {
     public init(
         _ name: String, aliases: [String] = [], spellings: [String] = [], group: CommandGroup = .commands,
         operands: String = "", summary: String, details: String = "", examples: [Example] = [],
-        arity: Arity = .none, interspersed: Bool = true, hidden: Bool = false, completion: [CompletionHint] = [],
+        exitStatuses: [StatusMeaning] = [], arity: Arity = .none, interspersed: Bool = true, hidden: Bool = false,
+        completion: [CompletionHint] = [],
         flags: @escaping @Sendable () -> [Flag] = { [] }, unsupported: @escaping @Sendable () -> [Flag] = { [] },
         subcommands: @escaping @Sendable () -> [Command] = { [] }, run: Action? = nil
     ) {
@@ -55,6 +58,7 @@ public struct Command: Sendable {
         self.summary = summary
         self.details = details
         self.examples = examples
+        self.exitStatuses = exitStatuses
         self.arity = arity
         self.interspersed = interspersed
         self.hidden = hidden
@@ -99,6 +103,19 @@ public struct Example: Sendable {
     public init(_ purpose: String, _ commandLine: String) {
         self.purpose = purpose
         self.commandLine = commandLine
+    }
+}
+
+/// What one exit status of a command says.
+public struct StatusMeaning: Sendable {
+    /// The number, or a word for several: `other`.
+    public var status: String
+    /// A sentence without its full stop.
+    public var meaning: String
+
+    public init(_ status: String, _ meaning: String) {
+        self.status = status
+        self.meaning = meaning
     }
 }
 
