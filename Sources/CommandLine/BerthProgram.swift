@@ -17,7 +17,7 @@ public enum BerthProgram {
         if arguments.first == "internal", Engine.isHelper { return InternalCommand.run(Array(arguments.dropFirst())) }
         if arguments.first == "__registry" { return RegistryProbe.run(Array(arguments.dropFirst())) }
         let table = CommandTable { verb, parsed in perform(verb, parsed, arguments) }
-        let program = table.program(version: "berth version \(version)") { source, prefix in
+        let program = table.program(as: .current) { source, prefix in
             CompletionNames.candidates(source, prefix)
         }
         return program.run(arguments, width: { Terminal.columns() })
@@ -36,9 +36,9 @@ public enum BerthProgram {
     private static func perform(_ verb: Verb, _ parsed: ParsedArguments, _ arguments: [String]) -> Int32 {
         let session: Session
         do throws(CommandError) {
-            session = try Session(parsed, arguments)
+            session = try Session(parsed, arguments, verb)
         } catch {
-            return Session.report(error)
+            return Session.report(error, verb)
         }
         do throws(CommandError) {
             let status = try dispatch(verb, session)
@@ -46,7 +46,7 @@ public enum BerthProgram {
             return status
         } catch {
             session.finish()
-            return Session.report(error)
+            return Session.report(error, verb)
         }
     }
 

@@ -3,7 +3,7 @@ import Engine
 extension CommandError {
     /// - Parameter running: the command starts a container, where engine failures are 125, 126 or 127.
     init(_ error: EngineError, running: Bool = false) {
-        self.init(error.description, status: running ? error.exitCode : 1)
+        self.init(error.description, status: running ? error.exitCode : 1, code: error.code)
     }
 }
 

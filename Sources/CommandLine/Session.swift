@@ -10,11 +10,14 @@ final class Session {
     /// As typed, without the program's name: for running the same command again inside the user namespace.
     let commandLine: [String]
     let engine: Engine
+    /// The command, where it is one of the table's.
+    let verb: Verb?
     private var output = ""
     private var toldWarnings = 0
 
-    init(_ arguments: ParsedArguments, _ commandLine: [String]) throws(CommandError) {
+    init(_ arguments: ParsedArguments, _ commandLine: [String], _ verb: Verb? = nil) throws(CommandError) {
         self.arguments = arguments
+        self.verb = verb
         self.commandLine = commandLine
         do throws(EngineError) {
             engine = Engine(
@@ -67,9 +70,18 @@ final class Session {
     static func writeError(_ text: String) { try? FD.standardError.writeAll(TerminalText.safeLines(text)) }
 
     /// Prints why a command ends and gives its exit status.
-    static func report(_ error: CommandError) -> Int32 {
-        if !error.text.isEmpty { writeError("Error: " + error.text + "\n") }
-        return error.status
+    static func report(_ error: CommandError, _ verb: Verb? = nil) -> Int32 {
+        if !error.text.isEmpty { writeError(CalledAs.current.line(error, verb: verb) + "\n") }
+        return CalledAs.current.status(error, verb: verb)
+    }
+
+    /// Prints what went wrong with one of several objects.
+    /// - Returns: the exit status for it.
+    @discardableResult
+    func complain(of error: EngineError) -> Int32 {
+        let error = CommandError(error)
+        complain(CalledAs.current.line(error))
+        return CalledAs.current.status(error, verb: verb)
     }
 
     // MARK: Patterns of commands
@@ -83,8 +95,7 @@ final class Session {
             do throws(EngineError) {
                 if let line = try body(name) { print(line) }
             } catch {
-                complain("Error: " + error.description)
-                status = 1
+                status = complain(of: error)
             }
         }
         return status
@@ -95,7 +106,7 @@ final class Session {
     /// - Returns: the exit status when it was done so.
     func delegated(telling facts: [String] = []) throws(CommandError) -> Int32? {
         do throws(EngineError) {
-            return try engine.reexecuteInUserNamespace(["berth"] + commandLine, telling: facts)
+            return try engine.reexecuteInUserNamespace([CalledAs.current.rawValue] + commandLine, telling: facts)
         } catch {
             throw CommandError(error)
         }

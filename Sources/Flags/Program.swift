@@ -15,13 +15,16 @@ public struct Program: Sendable {
     public var flagFailure: Int32
     /// Exit status of an unknown command or a wrong number of operands. Docker's client: 1.
     public var commandFailure: Int32
+    /// What is printed for a command line that is refused, with a final newline.
+    public var refusal: @Sendable (FlagError) -> String
     public var candidates: Candidates
     /// Commands that exist elsewhere and are refused by name, as spelled without the program's name: `container diff`.
     public var unsupportedCommands: @Sendable () -> Set<String>
 
     public init(
         root: Command, version: String? = nil, released: String = "", closing: String = "", flagFailure: Int32 = 125,
-        commandFailure: Int32 = 1, candidates: @escaping Candidates = { _, _ in [] },
+        commandFailure: Int32 = 1, refusal: @escaping @Sendable (FlagError) -> String = { $0.text },
+        candidates: @escaping Candidates = { _, _ in [] },
         unsupportedCommands: @escaping @Sendable () -> Set<String> = { [] }
     ) {
         self.root = root
@@ -30,6 +33,7 @@ public struct Program: Sendable {
         self.closing = closing
         self.flagFailure = flagFailure
         self.commandFailure = commandFailure
+        self.refusal = refusal
         self.candidates = candidates
         self.unsupportedCommands = unsupportedCommands
     }
@@ -56,7 +60,7 @@ public struct Program: Sendable {
             Console.write((version ?? "") + "\n", to: .output)
             return 0
         case .failure(let error):
-            Console.write(error.text, to: .errors)
+            Console.write(refusal(error), to: .errors)
             return status(of: error)
         }
     }

@@ -7,7 +7,7 @@ import Testing
 enum Table {
     static let program = CommandTable { verb, _ in
         Int32(truncatingIfNeeded: Verb.allCases.firstIndex(of: verb) ?? -1)
-    }.program(version: "berth test")
+    }.program()
 
     static func words(_ text: String) -> [String] {
         text.split { $0 == " " || $0 == "\n" }.map(String.init)

@@ -42,7 +42,7 @@ struct ExecCommand {
             // 126 where the command could not be invoked, as for `run`, and the background's own codes; 1 for what was wrong
             // before.
             throw CommandError(
-                error.description, status: error.exitCode == 126 || error.code == .runtime ? error.exitCode : 1)
+                error.description, status: error.exitCode == 126 || error.code == .runtime ? error.exitCode : 1, code: error.code)
         }
     }
 

@@ -114,7 +114,7 @@ struct CommitCommand {
                 throw CommandError(error.description)
             }
         }
-        session.print(id)
+        session.print(CalledAs.current == .podman ? ImageText.digits(id) : id)
         return 0
     }
 }

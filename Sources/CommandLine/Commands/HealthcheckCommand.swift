@@ -12,7 +12,7 @@ struct HealthcheckCommand {
         let name = session.arguments.positionals.first ?? ""
         let found: (exitCode: Int32, status: HealthStatus)
         do throws(EngineError) { found = try session.engine.runHealthcheck(name) } catch {
-            throw CommandError(error.description, status: 125)
+            throw CommandError(error.description, status: 125, code: error.code)
         }
         if found.exitCode == 0 { return 0 }
         session.print(found.status == .starting ? HealthStatus.starting.text : HealthStatus.unhealthy.text)

@@ -32,8 +32,9 @@ struct LoadCommand {
     }
 }
 
-/// The short form of a full reference.
+/// The short form of a full reference; podman shows the full one.
 func familiar(_ name: String) -> String {
+    if CalledAs.current == .podman { return fullName(name) }
     do throws(OCIError) { return try Reference.parse(name).familiar } catch { return name }
 }
 
@@ -103,6 +104,14 @@ struct RemoveImagesCommand {
     let session: Session
     init(_ session: Session) { self.session = session }
 
+    /// `Untagged: NAME`, with the full name; `Deleted: ID`, without the name of its hash.
+    private static func likePodman(_ line: String) -> String {
+        guard let blank = line.firstIndex(of: " ") else { return line }
+        let object = String(line[line.index(after: blank)...])
+        return line[...blank]
+            + (line.hasPrefix("Untagged: ") && !object.utf8.contains(UInt8(ascii: "@")) ? fullName(object) : ImageText.digits(object))
+    }
+
     func run() throws(CommandError) -> Int32 {
         let arguments = session.arguments
         let all = arguments.bool("all")
@@ -118,7 +127,7 @@ struct RemoveImagesCommand {
                     all && !force
                     ? try session.engine.removeWithAllNames(name)
                     : try session.engine.removeImage(name, force: force, platforms: platforms)
-                return lines.joined(separator: "\n")
+                return (CalledAs.current == .podman ? lines.map(Self.likePodman) : lines).joined(separator: "\n")
             } catch {
                 if error.code == .notFound, arguments.bool("ignore") || all { return nil }
                 throw error
@@ -150,7 +159,7 @@ struct ImageExistsCommand {
             return 0
         } catch {
             if error.code == .notFound { return 1 }
-            throw CommandError(error.description, status: 125)
+            throw CommandError(error.description, status: 125, code: error.code)
         }
     }
 }

@@ -120,7 +120,7 @@ struct ImageSyncCommand {
             request.options.cancellation = cancellation
             return try session.engine.syncImages(request)
         }
-        for failure in result.failures { session.complain("Error: " + failure.description) }
+        for failure in result.failures { session.complain(of: failure) }
         tell((request.isDryRun ? "Would have synced " : "Synced ") + "\(result.count) images")
         return result.failures.isEmpty ? 0 : 1
     }

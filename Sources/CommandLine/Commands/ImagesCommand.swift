@@ -27,6 +27,10 @@ struct ImagesCommand {
             for row in rows where seen.insert(row.id).inserted { session.print(full ? row.id : row.shortID) }
             return 0
         }
+        if CalledAs.current == .podman {
+            try PodmanImageList(session).print(rows, among: all)
+            return 0
+        }
         let now = wallClockNanoseconds()
         if format.isEmpty || format == "table" {
             try printTable(rows, full, now)

@@ -19,7 +19,8 @@ struct InspectCommand {
             kinds = type.isEmpty ? [.container, .image, .network, .volume] : [Kind(rawValue: type) ?? .container]
         }
         let format = arguments.string("format")
-        if format == "podman", kinds == [.network] { return try likePodman() }
+        let isPodman = CalledAs.current == .podman
+        if kinds == [.network], format == "podman" || isPodman && (format.isEmpty || format == "json") { return try likePodman() }
         let template = format.isEmpty || format == "json" ? nil : try Template(format, escapes: false)
         var documents: [JSONValue] = []
         var status: Int32 = 0
@@ -27,8 +28,7 @@ struct InspectCommand {
             do throws(EngineError) {
                 documents.append(try find(name, kinds))
             } catch {
-                session.complain("Error: " + error.description)
-                status = 1
+                status = session.complain(of: error)
             }
         }
         if let template {
@@ -36,12 +36,12 @@ struct InspectCommand {
                 do throws(CommandError) {
                     session.print(try render(template, document, kinds))
                 } catch {
-                    session.complain("Error: " + error.text)
-                    status = 1
+                    session.complain(CalledAs.current.line(error))
+                    status = CalledAs.current.status(error, verb: session.verb)
                 }
             }
         } else {
-            print(documents, indent: format == "json" ? nil : "    ")
+            print(documents, indent: isPodman ? "     " : format == "json" ? nil : "    ")
         }
         return status
     }
@@ -53,11 +53,39 @@ struct InspectCommand {
         return try engine { () throws(EngineError) in try session.engine.volumes().map(\.name) }
     }
 
+    /// Prints documents of objects that are there: podman's lists in JSON.
+    func print(_ names: [String], as kind: Kind) throws(CommandError) -> Int32 {
+        let documents = try engine { () throws(EngineError) in
+            try names.map { (name) throws(EngineError) in try find(name, [kind]) }
+        }
+        print(documents, indent: "     ")
+        return 0
+    }
+
     private func print(_ documents: [JSONValue], indent: StaticString?) {
         let bytes = JSONWriter.document(indent: indent) { w in
             w.array(documents) { w, document in w.value(document) }
         }
         session.print(String(decoding: bytes, as: UTF8.self))
+    }
+
+    /// The document of one object with podman's fields.
+    private func likePodman(_ document: JSONValue, _ kind: Kind) throws(EngineError) -> JSONValue {
+        switch kind {
+        case .container: PodmanInspection.container(document, image: image(document["Image"]?.string ?? ""))
+        case .image:
+            PodmanInspection.image(
+                document, try session.engine.history(document["Id"]?.string ?? "", platform: ""),
+                names: try session.engine.nameHistory()[document["Id"]?.string ?? ""] ?? [])
+        case .volume: PodmanInspection.volume(document)
+        case .network: document
+        }
+    }
+
+    /// A container may have outlived its image.
+    private func image(_ id: String) -> JSONValue? {
+        guard let bytes = try? session.engine.inspectImage(id) else { return nil }
+        return try? JSONValue.parse(bytes)
     }
 
     /// `network inspect --format podman`
@@ -94,11 +122,11 @@ struct InspectCommand {
                     case .network: try session.engine.inspectNetwork(name)
                     case .volume: try session.engine.inspectVolume(name)
                     }
-                do throws(JSONError) {
-                    return try JSONValue.parse(bytes)
-                } catch {
+                let document: JSONValue
+                do throws(JSONError) { document = try JSONValue.parse(bytes) } catch {
                     throw EngineError(.system, "inspect", name, cause: error.description)
                 }
+                return CalledAs.current == .podman ? try likePodman(document, kind) : document
             } catch {
                 if error.code != .notFound { throw error }
             }

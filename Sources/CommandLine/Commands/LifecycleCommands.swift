@@ -80,8 +80,7 @@ struct StopCommand {
                 stopping.append((name, try begin(name)))
             } catch {
                 if error.code == .notFound, session.isGiven("ignore") { continue }
-                session.complain("Error: " + error.description)
-                status = 1
+                status = session.complain(of: error)
             }
         }
         for (name, ticket) in stopping {
@@ -90,8 +89,7 @@ struct StopCommand {
                 session.print(name)
                 session.flush()
             } catch {
-                session.complain("Error: " + error.description)
-                status = 1
+                status = session.complain(of: error)
             }
         }
         return status
@@ -159,7 +157,7 @@ struct RemoveCommand {
                 if error.code == .notFound, arguments.bool("ignore") { return nil }
                 guard force, error.code == .notFound else { throw error }
                 // With -f it is enough that the container is not there: told, and no failure.
-                session.complain("Error: " + error.description)
+                session.complain(of: error)
                 return nil
             }
             return name

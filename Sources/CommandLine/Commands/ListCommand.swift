@@ -13,6 +13,10 @@ struct ListCommand {
     func run() throws(CommandError) -> Int32 {
         let filter = try ContainerFilter(arguments.pairs("filter"))
         let views = try engine { () throws(EngineError) in try select(try session.engine.containers(), filter) }
+        if CalledAs.current == .podman {
+            try PodmanContainerList(session).print(views)
+            return 0
+        }
         if arguments.bool("quiet"), !arguments.isSet("format") {
             for view in views { session.print(arguments.bool("no-trunc") ? view.id : view.definition.shortID) }
             return 0
@@ -170,11 +174,16 @@ struct ContainerRow {
 enum ImageText {
     /// A reference that is an id is cut to twelve digits.
     static func shortened(_ image: String) -> String {
-        let hex = image.hasPrefix("sha256:") ? String(image.dropFirst(7)) : image
-        let isID =
-            hex.utf8.count == 64 && hex.utf8.allSatisfy { ($0 >= 0x30 && $0 <= 0x39) || ($0 >= 0x61 && $0 <= 0x66) }
-        return isID ? String(hex.prefix(12)) : image
+        isID(image) ? String(digits(image).prefix(12)) : image
     }
+
+    static func isID(_ image: String) -> Bool {
+        let hex = digits(image)
+        return hex.utf8.count == 64 && hex.utf8.allSatisfy { ($0 >= 0x30 && $0 <= 0x39) || ($0 >= 0x61 && $0 <= 0x66) }
+    }
+
+    /// An id without the name of its hash.
+    static func digits(_ id: String) -> String { id.hasPrefix("sha256:") ? String(id.dropFirst(7)) : id }
 }
 
 enum ContainerSize {

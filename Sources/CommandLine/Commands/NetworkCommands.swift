@@ -56,7 +56,9 @@ struct NetworkListCommand {
         let filter = try NetworkFilter(arguments.pairs("filter"))
         let all = try engine { () throws(EngineError) in try session.engine.networks() }
         let used = filter.looksAtUse ? try engine { () throws(EngineError) in try session.engine.usedNetworks() } : []
-        let networks = all.filter { filter.matches($0, used) }
+        let shown = all.filter { filter.matches($0, used) }
+        // For podman these two are no networks.
+        let networks = CalledAs.current == .podman ? shown.filter { $0.driver != "host" && $0.driver != "null" } : shown
         let full = arguments.bool("no-trunc")
         let format = arguments.string("format")
         if arguments.bool("quiet"), format.isEmpty {
@@ -64,11 +66,22 @@ struct NetworkListCommand {
             return 0
         }
         if format.isEmpty || format == "table" {
-            var table = TextTable(heading: arguments.bool("noheading") ? nil : ["NETWORK ID", "NAME", "DRIVER", "SCOPE"])
+            // All networks are of this machine, and podman does not say so.
+            let scope = CalledAs.current == .podman ? [] : ["SCOPE"]
+            var table = TextTable(heading: arguments.bool("noheading") ? nil : ["NETWORK ID", "NAME", "DRIVER"] + scope)
             for network in networks {
-                table.add([full ? network.id : network.shortID, network.name, network.driver, "local"])
+                table.add([full ? network.id : network.shortID, network.name, network.driver] + (scope.isEmpty ? [] : ["local"]))
             }
             session.printRaw(table.render())
+            return 0
+        }
+        if CalledAs.current == .podman, format == "json" {
+            let documents = try engine { () throws(EngineError) in
+                try networks.map { (network) throws(EngineError) in
+                    try session.engine.inspectNetworkAsPodman(network.id, forTemplate: false)
+                }
+            }
+            session.print(PodmanFields.text(.array(documents), indent: "     "))
             return 0
         }
         let items = networks.map { network -> ObjectList.Item in

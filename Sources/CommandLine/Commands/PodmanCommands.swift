@@ -13,7 +13,7 @@ struct ContainerExistsCommand {
             return 0
         } catch {
             if error.code == .notFound { return 1 }
-            throw CommandError(error.description, status: 125)
+            throw CommandError(error.description, status: 125, code: error.code)
         }
     }
 }
@@ -43,7 +43,7 @@ struct UnshareCommand {
         var command = session.arguments.positionals
         if command.isEmpty { command = [environmentVariable("SHELL") ?? "/bin/sh"] }
         do throws(EngineError) { return try session.engine.runUnshared(command) } catch {
-            throw CommandError(error.description, status: error.exitCode)
+            throw CommandError(error.description, status: error.exitCode, code: error.code)
         }
     }
 }

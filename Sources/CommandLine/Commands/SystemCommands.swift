@@ -10,6 +10,10 @@ struct VersionCommand {
 
     func run() throws(CommandError) -> Int32 {
         let facts = SystemFacts.read()
+        if CalledAs.current != .berth {
+            try ForeignVersion(name: .current, facts: facts).print(session.arguments.string("format"), session)
+            return 0
+        }
         // One program is both of what Docker has as two; scripts ask for either.
         let versions: [String: JSONValue] = [
             "Version": .string(BerthProgram.version), "ApiVersion": "1.51", "Os": "linux",
@@ -29,7 +33,7 @@ struct VersionCommand {
         ])
         let format = session.arguments.string("format")
         if !format.isEmpty {
-            session.print(try Template(format).render(object, of: "versionInfo"))
+            session.print(try Template(format).render(format == "json" ? object : Self.forTemplates(object), of: "versionInfo"))
             return 0
         }
         session.print("Client: Berth")
@@ -44,6 +48,17 @@ struct VersionCommand {
     }
 }
 
+extension VersionCommand {
+    /// With the fields that templates call otherwise than documents do: `{{.Server.APIVersion}}` is `ApiVersion` there.
+    static func forTemplates(_ object: JSONValue) -> JSONValue {
+        guard case .object(let members) = object else { return object }
+        return .object(
+            members.map { part in
+                .init(key: part.key, value: part.value.with([("APIVersion", part.value["ApiVersion"] ?? "")]))
+            })
+    }
+}
+
 /// `berth info`
 struct InfoCommand {
     let session: Session
@@ -51,7 +66,11 @@ struct InfoCommand {
 
     func run() throws(CommandError) -> Int32 {
         var info = try engine { () throws(EngineError) in try session.engine.information() }
-        info.version = BerthProgram.version
+        info.version = CalledAs.current.version
+        if CalledAs.current == .podman {
+            try likePodman(info)
+            return 0
+        }
         let format = session.arguments.string("format")
         if !format.isEmpty {
             let object: JSONValue
@@ -67,6 +86,17 @@ struct InfoCommand {
         session.print("Engine:")
         for (name, value) in info.lines { session.print(" \(name): \(value)") }
         return 0
+    }
+}
+
+extension InfoCommand {
+    private func likePodman(_ info: EngineInformation) throws(CommandError) {
+        let podman = PodmanInformation(info: info, runtime: session.engine.runtimeProgram)
+        switch session.arguments.string("format") {
+        case "": for line in YAMLText.lines(podman.document) { session.print(line) }
+        case "json": session.print(PodmanFields.text(podman.document, indent: "  "))
+        case let format: session.print(try Template(format).render(podman.template, of: "*define.Info"))
+        }
     }
 }
 

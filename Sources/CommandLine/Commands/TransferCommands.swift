@@ -12,8 +12,11 @@ struct PullCommand {
 
     func run() throws(CommandError) -> Int32 {
         let name = arguments.positionals[0]
-        let mode = try TransferProgress.Mode(arguments)
+        let isPodman = CalledAs.current == .podman
+        // What podman tells of its progress goes to standard error: standard output is for the id alone.
+        let mode = isPodman ? .quiet : try TransferProgress.Mode(arguments)
         if let status = try session.delegated() { return status }
+        if isPodman, !arguments.bool("quiet") { session.complain("Trying to pull \(fullName(name))...") }
         if arguments.bool("all-tags") {
             if let reference = try? Reference.parse(name), reference.tag != nil || reference.digest != nil {
                 throw CommandError("tag can't be used with --all-tags/-a")
@@ -30,7 +33,9 @@ struct PullCommand {
             arguments.bool("all-tags")
                 ? try session.engine.pullAllTags(name, options, progress) : [try session.engine.pull(name, options, progress)]
         }
-        for image in images { tell(image, mode, progress) }
+        for image in images {
+            if isPodman { session.print(ImageText.digits(image.id)) } else { tell(image, mode, progress) }
+        }
         return 0
     }
 

@@ -48,6 +48,9 @@ struct VolumeListCommand {
             session.printRaw(table.render())
             return 0
         }
+        if CalledAs.current == .podman, format == "json" {
+            return try InspectCommand(session).print(volumes.map(\.name), as: .volume)
+        }
         let items = volumes.map { volume -> ObjectList.Item in
             let labels = volume.labels
             let method: TemplateMethod = { TemplateValue(.string(labels[$0.first?.json.string ?? ""] ?? "")) }

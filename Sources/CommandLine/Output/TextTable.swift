@@ -1,6 +1,9 @@
-/// Aligned columns as Docker's client prints them: at least ten wide, three blanks apart, nothing after the last.
+/// Aligned columns as Docker's client prints them: at least ten wide, three blanks apart, nothing after the last. Podman's are
+/// twelve wide at least, and two blanks apart.
 struct TextTable {
     private var rows: [[String]] = []
+    private let narrowest = CalledAs.current == .podman ? 10 : 7
+    private let gap = CalledAs.current == .podman ? 2 : 3
 
     init(heading: [String]? = nil) {
         if let heading { rows.append(heading) }
@@ -13,7 +16,7 @@ struct TextTable {
         for row in rows {
             // The last cell of a row does not widen its column.
             for (column, cell) in row.dropLast().enumerated() {
-                if column >= widths.count { widths.append(7) }
+                if column >= widths.count { widths.append(narrowest) }
                 widths[column] = max(widths[column], cell.count)
             }
         }
@@ -22,7 +25,7 @@ struct TextTable {
             for (column, cell) in row.enumerated() {
                 text += cell
                 if column < row.count - 1 {
-                    text += String(repeating: " ", count: max(0, widths[column] + 3 - cell.count))
+                    text += String(repeating: " ", count: max(0, widths[column] + gap - cell.count))
                 }
             }
             text += "\n"

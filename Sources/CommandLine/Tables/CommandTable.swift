@@ -15,10 +15,15 @@ struct CommandTable: Sendable {
     }
 
     /// The program with everything around the tree.
-    /// - Parameter candidates: names of containers, images and volumes for completion.
-    func program(version: String, candidates: @escaping Program.Candidates = { _, _ in [] }) -> Program {
-        Program(
-            root: root, version: version, released: BerthProgram.released,
+    /// - Parameters:
+    ///   - name: what it is to answer as.
+    ///   - candidates: names of containers, images and volumes for completion.
+    func program(as name: CalledAs = .berth, candidates: @escaping Program.Candidates = { _, _ in [] }) -> Program {
+        var root = root
+        root.name = name.rawValue
+        return Program(
+            root: root, version: name.versionLine, released: BerthProgram.released, commandFailure: name.commandFailure,
+            refusal: { name.refusal($0) },
             candidates: { source, prefix in
                 switch source {
                 case .signals: ValueWords.signals.map { Candidate($0) }
