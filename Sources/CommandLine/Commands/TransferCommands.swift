@@ -55,7 +55,7 @@ struct PullCommand {
             progress.writeJSON(status: status)
         case .plain, .terminal:
             if !progress.announced(image.reference) {
-                session.print("\(image.reference.target): Pulling from \(image.reference.familiarName)")
+                session.print("\(image.reference.target): Pulling from \(image.reference.path)")
             }
             session.print("Digest: \(image.digest)")
             session.print(status)

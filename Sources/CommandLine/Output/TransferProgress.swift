@@ -58,7 +58,7 @@ final class TransferProgress: PullObserver, PushObserver, @unchecked Sendable {
 
     func pulling(_ reference: Reference) {
         monitor.locked { _ = names.insert(reference) }
-        say("\(reference.target): Pulling from \(reference.familiarName)")
+        say("\(reference.target): Pulling from \(reference.path)")
     }
 
     func planned(_ layers: [Descriptor]) { begin(layers, "Pulling fs layer") }

@@ -67,13 +67,13 @@ def test_a_pull_as_docker_tells_it(fresh, registry):
     name = f"{registry.host}/app"
     result = fresh.ok("pull", f"{name}:1", timeout=60)
     shorts = [digest_of(blob)[7:19] for blob, _ in (layer(a="one"), layer(b="two"))]
-    assert result.lines[0] == f"1: Pulling from {name}"
+    assert result.lines[0] == f"1: Pulling from {name.partition('/')[2]}"
     assert set(result.lines[1:3]) == {f"{short}: Pulling fs layer" for short in shorts}
     for short in shorts:
         assert f"{short}: Download complete" in result.lines and f"{short}: Pull complete" in result.lines
     assert result.lines[-3:] == [f"Digest: {digest}", f"Status: Downloaded newer image for {name}:1", f"{name}:1"]
     again = fresh.ok("pull", f"{name}:1")
-    assert again.lines == [f"1: Pulling from {name}", f"Digest: {digest}", f"Status: Image is up to date for {name}:1", f"{name}:1"]
+    assert again.lines == [f"1: Pulling from {name.partition('/')[2]}", f"Digest: {digest}", f"Status: Image is up to date for {name}:1", f"{name}:1"]
     assert partial(fresh) == []
     invariants.check_invariants(fresh)
 
