@@ -18,7 +18,8 @@ struct DocumentTests {
 
     /// Relative links between the documents, and to files of the tree.
     @Test(arguments: [
-        "README.md", "docs/getting-started.md", "docs/called-as.md", "docs/architecture.md", "docs/security.md", "docs/reliability.md", "docs/decisions/README.md",
+        "README.md", "docs/getting-started.md", "docs/called-as.md", "docs/architecture.md", "docs/security.md", "docs/reliability.md",
+        "docs/decisions/README.md",
         "docs/decisions/cgroup-join.md", "docs/decisions/dependencies.md", "bench/README.md",
     ])
     func linksLeadSomewhere(document: String) throws {
