@@ -62,7 +62,9 @@ struct CommandContext {
 
     /// One line on standard error, and in the log file the form that callers of runc parse.
     static func report(_ text: String, _ arguments: ParsedArguments) {
-        try? FD.standardError.writeAll("berth-runtime: \(text)\n")
+        // What `berth exec` becomes tells its failures as `berth` does.
+        let program = environmentVariable("BERTH_EXEC") == nil ? "berth-runtime" : "Error"
+        try? FD.standardError.writeAll("\(program): \(text)\n")
         let path = arguments.string("log")
         guard !path.isEmpty, let file = try? FD.cwd.open(path, [.writeOnly, .create, .append], mode: 0o644) else { return }
         let time = rfc3339(wallClockNanoseconds())

@@ -325,7 +325,7 @@ extension CommandTable {
 
     var inspect: Command {
         Command(
-            "inspect", operands: "NAME|ID [NAME|ID...]", summary: "Show all that is known of containers and images",
+            "inspect", operands: "NAME|ID [NAME|ID...]", summary: "Show all that is known of containers, images, networks and volumes",
             examples: [
                 Example("All that is known", "berth inspect web"),
                 Example("One value for a script", "berth inspect -f '{{.State.Status}}' web"),

@@ -28,7 +28,7 @@ enum ContainerFlags {
     static func latest(_ short: Unicode.Scalar? = "l") -> Flag { .bool("latest", short, "Instead of a name: the newest container") }
 
     private static func ignore(_ short: Unicode.Scalar? = "i") -> Flag {
-        .bool("ignore", short, "Containers that do not exist are no failure")
+        .bool("ignore", short, "Pass over containers that are not here")
     }
 
     @Sendable static func stop() -> [Flag] { end() + chosen("Stop all that run") + [ignore()] }
@@ -40,8 +40,8 @@ enum ContainerFlags {
     /// Docker's older spelling `--time` still works.
     private static func end() -> [Flag] {
         [
-            .string("signal", "s", "Signal that asks it to end", completion: .names(.signals)),
-            .value("timeout", "t", .int, "Seconds to wait before killing it; -1 waits for ever", aliases: ["time"]),
+            .string("signal", "s", "Signal that asks it to end; its own when not given", completion: .names(.signals)),
+            .value("timeout", "t", .int, "Seconds to wait before killing it; its own when not given, -1 waits for ever", aliases: ["time"]),
         ]
     }
 
@@ -68,7 +68,7 @@ enum ContainerFlags {
     }
 
     /// Of `pause` and `unpause`.
-    @Sendable static func pause() -> [Flag] { chosen("All for which it makes a difference") }
+    @Sendable static func pause() -> [Flag] { chosen("All for which it changes something") }
 
     @Sendable static func port() -> [Flag] { [.bool("all", "a", "Show ports of all that run"), latest()] }
 
@@ -88,7 +88,11 @@ enum ContainerFlags {
     @Sendable static func ps() -> [Flag] {
         [
             .bool("all", "a", "Show containers that are not running too"),
-            .list("filter", "f", "Show those that match name=value", value: "filter", check: ValueRules.filter),
+            .list(
+                "filter", "f",
+                "Show those that match name=value: ancestor, before, exited, expose, health, id, label, name, network, publish, since, "
+                    + "status, volume",
+                value: "filter", check: ValueRules.filter),
             format(table: true, short: nil),
             .value("last", "n", .int, "Show the given number of newest containers, whatever their state", default: "-1"),
             .bool("latest", "l", "Show the newest container, whatever its state"),
@@ -103,7 +107,7 @@ enum ContainerFlags {
             .bool("all", "a", "Show containers that do not run too"),
             format(table: true, short: nil),
             .value("interval", "i", .int, "Seconds between two rounds", default: "1"),
-            .bool("latest", "l", "Show the newest container"),
+            latest(),
             .bool("no-reset", nil, "Leave on the terminal what was shown before"),
             .bool("no-stream", nil, "Show one round only"),
             .bool("no-trunc", nil, "Show IDs in full"),
@@ -118,9 +122,9 @@ enum ContainerFlags {
             .list(
                 "env", "e", "Environment variable of the next start, as NAME=value, or NAME to pass on this shell's",
                 completion: .names(.environment), check: ValueRules.environment),
-            .value("memory", "m", .bytes, "Most memory the container may use"),
-            .value("memory-reservation", nil, .bytes, "Memory that is left to the container when the host runs short"),
-            .value("memory-swap", nil, .signedBytes, "Most memory and swap together; '-1' sets no limit to swap"),
+            .value("memory", "m", .bytes, "Most memory the container may use, as 512m or 2g"),
+            .value("memory-reservation", nil, .bytes, "Memory that is left to the container when the host runs short, as 256m"),
+            .value("memory-swap", nil, .signedBytes, "Most memory and swap together, as 1g; '-1' sets no limit to swap"),
             .value("pids-limit", nil, .int, "Most processes and threads; -1 for no limit"),
             .string(
                 "restart", nil, "When to start it again: no, on-failure[:TIMES], always or unless-stopped",
@@ -136,7 +140,9 @@ enum ContainerFlags {
 
     @Sendable static func events() -> [Flag] {
         [
-            .list("filter", "f", "Show those that match name=value", value: "filter", check: ValueRules.filter),
+            .list(
+                "filter", "f", "Show those that match name=value: container, event, image, label, network, scope, type, volume",
+                value: "filter", check: ValueRules.filter),
             format(table: false, short: nil),
             .bool("no-trunc", nil, "Show IDs in full", initially: true),
             .string("since", nil, "Show what was since a time (2026-01-31T10:00:00Z) or for a span (10m), too"),
@@ -149,7 +155,7 @@ enum ContainerFlags {
         [
             .bool("details", nil, "Show labels and variables chosen by log options too"),
             .bool("follow", "f", "Go on as more is written"),
-            .bool("latest", "l", "The newest container"),
+            latest(),
             .bool("names", nil, "Put the container's name before each line"),
             .string("since", nil, "Leave out what is older than a time (2026-01-31T10:00:00Z) or an age (10m)"),
             .string(
@@ -169,7 +175,7 @@ enum ContainerFlags {
                 completion: .names(.environment), check: ValueRules.environment),
             .list("env-file", nil, "Read environment variables from a file, one a line", completion: .file),
             .bool("interactive", "i", "Keep standard input open"),
-            .bool("latest", "l", "The newest container, instead of naming one"),
+            .bool("latest", "l", "Instead of a name: the newest container"),
             .value("preserve-fds", nil, .int, "Pass this many descriptors after standard error to the command", default: "0"),
             .bool("privileged", nil, "Give the command every capability"),
             .bool("tty", "t", "Give the command a terminal"),
@@ -211,7 +217,7 @@ enum ContainerFlags {
 
     private static func detachKeys() -> Flag {
         .string(
-            "detach-keys", nil, "Keys that leave the container running and end the command",
+            "detach-keys", nil, "Keys that leave the container running and end the command; ctrl-p,ctrl-q when not given",
             check: ValueRules.detachKeys)
     }
 }

@@ -6,7 +6,10 @@ enum ImageFlags {
         [
             .bool("all", "a", "Show images that only serve as parts of others too"),
             .bool("digests", nil, "Show digests"),
-            .list("filter", "f", "Show those that match name=value", value: "filter", check: ValueRules.filter),
+            .list(
+                "filter", "f",
+                "Show those that match name=value: before, containers, dangling, digest, id, label, reference, since, until",
+                value: "filter", check: ValueRules.filter),
             ContainerFlags.format(table: true, short: nil),
             .bool("history", nil, "Show every name an image ever had"),
             .bool("no-trunc", nil, "Show IDs in full"),

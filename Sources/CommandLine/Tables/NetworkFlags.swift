@@ -62,7 +62,9 @@ enum NetworkFlags {
 
     @Sendable static func list() -> [Flag] {
         [
-            .list("filter", "f", "Show those that match name=value", value: "filter", check: ValueRules.filter),
+            .list(
+                "filter", "f", "Show those that match name=value: dangling, driver, id, label, name, scope, type",
+                value: "filter", check: ValueRules.filter),
             ContainerFlags.format(table: true, short: nil),
             .bool("no-trunc", nil, "Show IDs in full"),
             .bool("noheading", "n", "Leave the heading of the table out"),

@@ -23,7 +23,7 @@ enum RegistryFlags {
     @Sendable static func search() -> [Flag] {
         [
             authFile,
-            .list("filter", "f", "Show those that match name=value (is-official, stars)", value: "filter", check: ValueRules.filter),
+            .list("filter", "f", "Show those that match name=value: is-official, stars", value: "filter", check: ValueRules.filter),
             ContainerFlags.format(table: true, short: nil),
             .value("limit", nil, .int, "Show at most so many, 1 to 100"),
             .bool("no-trunc", nil, "Show descriptions in full"),

@@ -26,7 +26,7 @@ enum RunFlags {
         flags += [
             .bool("detach", "d", "Leave the container in the background and print its ID"),
             .string(
-                "detach-keys", nil, "Keys that leave the container running and end the command",
+                "detach-keys", nil, "Keys that leave the container running and end the command; ctrl-p,ctrl-q when not given",
                 check: ValueRules.detachKeys),
             .bool("sig-proxy", nil, "Pass signals on to the container", initially: true),
         ]
@@ -36,7 +36,7 @@ enum RunFlags {
     private static func identity() -> [Flag] {
         [
             .string("name", nil, "Name of the container"),
-            .string("hostname", "h", "Host name inside the container"),
+            .string("hostname", "h", "Host name inside the container; its short ID when not given"),
             .string("domainname", nil, "NIS domain name inside the container"),
             .list("label", "l", "Label for the container, as name=value", check: ValueRules.label),
             .list("label-file", nil, "Read labels from a file, one a line", completion: .file),
@@ -96,7 +96,7 @@ enum RunFlags {
                 "gpus", nil, "GPUs to give by CDI: all, a number, or device=ID and other fields", value: "gpu-request",
                 completion: .values(["all", "device="])),
             .list("device-cgroup-rule", nil, "Further devices that may be used, as 'c 42:* rwm'", value: "rule"),
-            .value("shm-size", nil, .bytes, "Size of /dev/shm"),
+            .value("shm-size", nil, .bytes, "Size of /dev/shm, as 128m; 64m when not given"),
         ]
     }
 
@@ -109,15 +109,18 @@ enum RunFlags {
             .value(
                 "sysctl", nil, .map, "Kernel parameter of the container's namespaces, as name=value",
                 check: ValueRules.sysctl),
-            .string("pid", nil, "PID namespace: host or container:NAME", completion: .values(["host", "container:"])),
             .string(
-                "ipc", nil, "IPC namespace: none, private, shareable, host or container:NAME",
+                "pid", nil, "PID namespace: host or container:NAME; its own when not given", completion: .values(["host", "container:"])),
+            .string(
+                "ipc", nil, "IPC namespace: none, private, shareable, host or container:NAME; private when not given",
                 completion: .values(["none", "private", "shareable", "host", "container:"])),
-            .string("uts", nil, "UTS namespace: host or container:NAME", completion: .values(["host", "container:"])),
+            .string(
+                "uts", nil, "UTS namespace: host or container:NAME; its own when not given", completion: .values(["host", "container:"])),
             .string(
                 "userns", nil, "User namespace: host, keep-id[:uid=UID,gid=GID] or auto[:size=NUMBER]",
                 completion: .values(["host", "keep-id", "auto"])),
-            .string("cgroupns", nil, "Cgroup namespace: host or private", completion: .values(["host", "private"])),
+            .string(
+                "cgroupns", nil, "Cgroup namespace: host or private; private when not given", completion: .values(["host", "private"])),
             .string("cgroup-parent", nil, "Cgroup below which the container's is made"),
             .string("runtime", nil, "OCI runtime to use, by name or path", completion: .file),
         ]
@@ -149,9 +152,9 @@ enum RunFlags {
 
     private static func memory() -> [Flag] {
         [
-            .value("memory", "m", .bytes, "Most memory the container may use"),
-            .value("memory-reservation", nil, .bytes, "Memory that is left to the container when the host runs short"),
-            .value("memory-swap", nil, .signedBytes, "Most memory and swap together; '-1' sets no limit to swap"),
+            .value("memory", "m", .bytes, "Most memory the container may use, as 512m or 2g"),
+            .value("memory-reservation", nil, .bytes, "Memory that is left to the container when the host runs short, as 256m"),
+            .value("memory-swap", nil, .signedBytes, "Most memory and swap together, as 1g; '-1' sets no limit to swap"),
             .value(
                 "memory-swappiness", nil, .int, "How readily memory is swapped out, 0 to 100; -1 leaves it alone",
                 default: "-1", check: ValueRules.swappiness),
@@ -159,7 +162,7 @@ enum RunFlags {
             .value(
                 "oom-score-adj", nil, .int, "How likely the host is to kill it first, -1000 to 1000",
                 check: ValueRules.oomScore),
-            .value("pids-limit", nil, .int, "Most processes and threads; -1 for no limit"),
+            .value("pids-limit", nil, .int, "Most processes and threads; -1 for no limit, 2048 when not given"),
             .value(
                 "blkio-weight", nil, .uint16, "Weight of block input and output, 10 to 1000; 0 leaves it alone",
                 check: ValueRules.blockWeight),
@@ -169,8 +172,8 @@ enum RunFlags {
     static func processors() -> [Flag] {
         [
             .value("cpus", nil, .nanoCPUs, "Most processor time, in CPUs: 1.5 is one and a half"),
-            .value("cpu-shares", "c", .int, "Weight against other containers when processors are busy"),
-            .value("cpu-period", nil, .int, "Period of the processor quota, in microseconds"),
+            .value("cpu-shares", "c", .int, "Weight against other containers when processors are busy; 1024 when not given"),
+            .value("cpu-period", nil, .int, "Period of the processor quota, in microseconds; 100000 when not given"),
             .value("cpu-quota", nil, .int, "Processor time in each period, in microseconds"),
             .value("cpu-rt-period", nil, .int, "Period of the real-time quota, in microseconds"),
             .value("cpu-rt-runtime", nil, .int, "Real-time processor time in each period, in microseconds"),
@@ -198,9 +201,10 @@ enum RunFlags {
             .string(
                 "restart", nil, "When to start it again: no, on-failure[:TIMES], always or unless-stopped",
                 default: "no", completion: .values(ValueWords.restartPolicies), check: ValueRules.restartPolicy),
-            .string("stop-signal", nil, "Signal that asks it to end", completion: .names(.signals)),
-            .value("stop-timeout", nil, .int, "Seconds between that signal and SIGKILL"),
-            .string("log-driver", nil, "Where its output goes"),
+            .string(
+                "stop-signal", nil, "Signal that asks it to end; the image's, else SIGTERM, when not given", completion: .names(.signals)),
+            .value("stop-timeout", nil, .int, "Seconds between that signal and SIGKILL; 10 when not given, -1 waits for ever"),
+            .string("log-driver", nil, "Where its output goes: cri, json-file, local, syslog, journald or none; cri when not given"),
             .list("log-opt", nil, "Option of the log driver, as name=value"),
         ]
     }
@@ -213,12 +217,15 @@ enum RunFlags {
         return [
             .string("health-cmd", nil, "Command that finds out whether it works; none for no check"),
             .string(
-                "health-interval", nil, "Time between two checks, as 30s; disable checks only when asked", value: "duration",
+                "health-interval", nil, "Time between two checks; the image's, else 30s, when not given; disable checks only when asked",
+                value: "duration",
                 check: ValueRules.durationOrDisable),
-            .value("health-timeout", nil, .duration, "Time that a check may take"),
-            .value("health-retries", nil, .int, "Failures in a row that make it unhealthy"),
-            .value("health-start-period", nil, .duration, "Time after the start in which failures do not count"),
-            .value("health-start-interval", nil, .duration, "Time between two checks in that period"),
+            .value("health-timeout", nil, .duration, "Time that a check may take; the image's, else 30s, when not given"),
+            .value("health-retries", nil, .int, "Failures in a row that make it unhealthy; the image's, else 3, when not given"),
+            .value(
+                "health-start-period", nil, .duration,
+                "Time after the start in which failures do not count; the image's, else none, when not given"),
+            .value("health-start-interval", nil, .duration, "Time between two checks in that period; the image's, else 5s, when not given"),
             .string(
                 "health-on-failure", nil, "What is done once it is unhealthy: none, kill, restart or stop", default: new("none"),
                 completion: .values(ValueWords.healthActions)),

@@ -62,7 +62,7 @@ enum TransferFlags {
             .bool("dest-decompress", nil, "Write layers without compression"),
             digestFile, format("f"),
             .string(
-                "multi-arch", nil, "What to copy of an image for several platforms: system, all or index-only",
+                "multi-arch", nil, "What to copy of an image for several platforms: system, all or index-only; system when not given",
                 completion: .values(["system", "all", "index-only"])
             ) { ["system", "all", "index-only"].contains($0) ? nil : "must be one of system, all, index-only" },
             .bool("preserve-digests", nil, "Fail rather than write anything with another digest"),
@@ -154,6 +154,6 @@ enum TransferFlags {
     }
 
     @Sendable static func manifestRemove() -> [Flag] {
-        [.bool("ignore", "i", "Lists that do not exist are no failure")]
+        [.bool("ignore", "i", "Pass over lists that are not here")]
     }
 }

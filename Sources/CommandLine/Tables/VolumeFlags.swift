@@ -15,7 +15,9 @@ enum VolumeFlags {
 
     @Sendable static func list() -> [Flag] {
         [
-            .list("filter", "f", "Show those that match name=value", value: "filter", check: ValueRules.filter),
+            .list(
+                "filter", "f", "Show those that match name=value: dangling, driver, label, name, opt, scope",
+                value: "filter", check: ValueRules.filter),
             ContainerFlags.format(table: true, short: nil),
             .bool("noheading", "n", "Leave the heading of the table out"),
             .bool("quiet", "q", "Show names only"),

@@ -28,9 +28,11 @@ extension Engine {
             name: reference, config: config, platform: try self.platform(platform), message: message,
             source: path ?? "-")
         let store = try self.store()
-        let file: SharedFD = try during("open", path ?? "-") { () throws(SystemError) in
-            if let path { return SharedFD(try FD.cwd.open(path, .readOnly)) }
-            return SharedFD(try FD.standardInput.duplicate())
+        let file: SharedFD
+        do throws(SystemError) {
+            if let path { file = SharedFD(try FD.cwd.open(path, .readOnly)) } else { file = SharedFD(try FD.standardInput.duplicate()) }
+        } catch {
+            throw EngineError(.system, "open", path ?? "-", cause: error.cause)
         }
         let id = try stored { () throws(StoreError) in try store.importRootFileSystem(from: file.fd, request).id }
         try collectImages(keeping: [id])

@@ -247,3 +247,22 @@ def test_a_rootless_second_self_keeps_the_name(podman):
     assert re.fullmatch("[0-9a-f]{64}", podman.ok("commit", "one", "two:1").text)
     podman.call("rmi", "nosuch").fails(1, "^Error: nosuch: image not known\n$")
     podman.ok("rmi", "two:1")
+
+
+# What a person reads
+
+
+def test_exec_tells_its_failures_as_berth_does(berth):
+    """`berth exec` becomes berth-runtime, and nobody has to know."""
+    berth.up("--name", "web")
+    assert berth.call("exec", "web", "nosuch").fails(127).err == 'Error: exec "nosuch": executable file not found in $PATH\n'
+
+
+def test_a_file_that_is_not_there_is_named_once(berth):
+    assert berth.call("import", "/nosuch").fails(1).err == 'Error: open "/nosuch": no such file or directory\n'
+
+
+def test_a_registry_without_an_address(berth):
+    """No names of types in what people read."""
+    error = berth.call("registry", "serve", "--listen", "nosuch.invalid:5000").fails(1).err
+    assert error == 'Error: listen on "nosuch.invalid:5000": no such host; --listen takes an address or a name of this machine\n'
