@@ -143,7 +143,8 @@ public enum RegistryServer {
     private static func refusal(_ error: any Error, _ options: RegistryServerOptions) -> RegistryServerError {
         let name = (options.host.utf8.contains(UInt8(ascii: ":")) ? "[\(options.host)]" : options.host) + ":\(options.port)"
         guard let failure = error as? IOError else {
-            return RegistryServerError(.address, "listen on", name, cause: "no such host; --listen takes an address or a name of this machine")
+            return RegistryServerError(
+                .address, "listen on", name, cause: "no such host; --listen takes an address or a name of this machine")
         }
         let cause =
             switch failure.errnoCode {

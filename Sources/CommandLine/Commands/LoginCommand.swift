@@ -27,7 +27,7 @@ struct LoginCommand {
         let kept = credentials
         let file = try registry { () throws(RegistryError) in try configuration.store(kept, for: name.key(configuration)) }
         if let file { warn(file) }
-        session.print("Login Succeeded")
+        session.print(CalledAs.current == .podman ? "Login Succeeded!" : "Login Succeeded")
         return 0
     }
 
@@ -67,7 +67,7 @@ struct LoginCommand {
             session.complain("Login did not succeed, error: \(error.cause)")
             return false
         }
-        session.print("Login Succeeded")
+        session.print(CalledAs.current == .podman ? "Login Succeeded!" : "Login Succeeded")
         return true
     }
 

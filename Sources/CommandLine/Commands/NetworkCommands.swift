@@ -35,15 +35,17 @@ struct NetworkCreateCommand {
                 let label = try EnvironmentOption.label(text)
                 request.labels[label.key] = label.value
             }
-            session.print(try session.engine.createNetwork(request).id)
+            tell(try session.engine.createNetwork(request))
         } catch {
             guard error.code == .conflict, arguments.bool("ignore"), let found = try? session.engine.network(request.name),
                 found.name == request.name
             else { throw CommandError(error) }
-            session.print(found.id)
+            tell(found)
         }
         return 0
     }
+
+    private func tell(_ network: NetworkDefinition) { session.print(CalledAs.current == .podman ? network.name : network.id) }
 }
 
 /// `berth network ls`

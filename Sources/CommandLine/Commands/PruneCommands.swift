@@ -95,6 +95,15 @@ struct PruneCommand {
 
     // MARK: Parts
 
+    /// Docker tells with headings what went, and how much that was; podman only where it is of several kinds.
+    private var isListed: Bool { CalledAs.current != .podman || session.verb == .systemPrune }
+
+    /// The id alone; nil for names that went with it.
+    private static func likePodman(_ line: String) -> String? {
+        if line.hasPrefix("untagged: ") { return nil }
+        return line.hasPrefix("deleted: ") ? ImageText.digits(String(line.dropFirst(9))) : line
+    }
+
     private func prune(_ what: String, _ work: () throws(EngineError) -> Int64) throws(CommandError) -> Int32 {
         try prune(question: "WARNING! This will remove \(what).\nAre you sure you want to continue?", work)
     }
@@ -105,12 +114,16 @@ struct PruneCommand {
         if let status = try session.delegated() { return status }
         if !arguments.bool("force"), !Question.isAgreed(question, session) { return 0 }
         let reclaimed = try engine(work)
-        session.print("Total reclaimed space: " + ByteSize.decimalOnDisk(reclaimed))
+        if isListed { session.print("Total reclaimed space: " + ByteSize.decimalOnDisk(reclaimed)) }
         return 0
     }
 
     private func tell(_ kind: String, _ report: PruneReport) {
         if report.lines.isEmpty { return }
+        if !isListed {
+            for id in report.lines.compactMap(PruneCommand.likePodman) { session.print(id) }
+            return
+        }
         session.print("Deleted \(kind):")
         for line in report.lines { session.print(line) }
         session.print("")

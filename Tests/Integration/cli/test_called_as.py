@@ -177,6 +177,8 @@ def test_podman_exit_statuses(podman):
         assert done.code == status, (words, done.code, done.err)
         if status and words[0] != "container":
             assert done.err.startswith("Error: "), (words, done.err)
+    podman.ok("rm", "-f", "runs")
+    podman.ok("volume", "rm", "used")
     podman.call("rm", "nosuch").fails(1, '^Error: no container with name or ID "nosuch" found: no such container\n$')
     podman.call("run", "--frob").fails(125, r"^Error: unknown flag: --frob\nSee 'podman run --help'\n$")
     podman.call("frob").fails(125, r"^Error: unrecognized command `podman frob`\nTry 'podman --help' for more information\n$")
@@ -187,6 +189,16 @@ def test_podman_exit_statuses_are_those_of_the_real_one(podman, real, words):
     theirs = real.call(*words)
     ours = podman.call(*words)
     assert ours.code == theirs.returncode, (ours.err, theirs.stderr)
+
+
+def test_podman_prints_what_scripts_go_on_with(podman):
+    """Names and ids alone, where docker's client has text around them."""
+    assert podman.ok("network", "create", "made").text == "made"
+    assert podman.ok("network", "prune", "-f").lines == ["made"]
+    made = podman.ok("create", "--name", "rests", "--network", "none", "test").text
+    assert podman.ok("container", "prune", "-f").lines == [made]
+    assert podman.ok("volume", "create", "--label", "mine", "kept").text == "kept"
+    assert podman.ok("volume", "prune", "-af", "--filter", "label=mine").lines == ["kept"]
 
 
 def paths(value, prefix=""):
