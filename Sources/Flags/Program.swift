@@ -9,6 +9,8 @@ public struct Program: Sendable {
     public var version: String?
     /// When that version came out, as `2026-01-31`; shown in manual pages.
     public var released: String
+    /// What the program's own manual page has beside its table.
+    public var manualSections: @Sendable () -> [ManualSection]
     /// Last line of the program's own help.
     public var closing: String
     /// Exit status of a refused flag. Docker's client: 125.
@@ -22,14 +24,16 @@ public struct Program: Sendable {
     public var unsupportedCommands: @Sendable () -> Set<String>
 
     public init(
-        root: Command, version: String? = nil, released: String = "", closing: String = "", flagFailure: Int32 = 125,
-        commandFailure: Int32 = 1, refusal: @escaping @Sendable (FlagError) -> String = { $0.text },
+        root: Command, version: String? = nil, released: String = "",
+        manualSections: @escaping @Sendable () -> [ManualSection] = { [] }, closing: String = "",
+        flagFailure: Int32 = 125, commandFailure: Int32 = 1, refusal: @escaping @Sendable (FlagError) -> String = { $0.text },
         candidates: @escaping Candidates = { _, _ in [] },
         unsupportedCommands: @escaping @Sendable () -> Set<String> = { [] }
     ) {
         self.root = root
         self.version = version
         self.released = released
+        self.manualSections = manualSections
         self.closing = closing
         self.flagFailure = flagFailure
         self.commandFailure = commandFailure

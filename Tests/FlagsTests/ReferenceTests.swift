@@ -55,6 +55,7 @@ import Testing
             Sample.program.manPage(for: topic) == #"""
                 .TH "BERTH\-PS" 1 "2026-01-31" "berth 1.2.3"
                 .nh
+                .ad l
                 .SH NAME
                 berth\-ps \- List containers
                 .SH SYNOPSIS
@@ -120,5 +121,12 @@ import Testing
         #expect(page.contains(".SH EXAMPLES\nIt\\(aqs so:\n.PP\n.RS 4\n.nf\np \\(aqa\\(aq \\(ti\n.fi\n.RE\n"))
         #expect(page.contains(".SH EXIT STATUS\n.TP\n\\fB3\\fR\nOdd.\n"))
         #expect(program.markdownReference().contains("| 3 | Odd |"))
+    }
+
+    @Test func theProgramsOwnPageHasItsSections() throws {
+        var program = Sample.program
+        program.manualSections = { [ManualSection("FILES", [("/etc/x", "The configuration")])] }
+        #expect(program.manPage(for: try #require(program.topic([]))).contains(".SH FILES\n.TP\n\\fB/etc/x\\fR\nThe configuration.\n"))
+        #expect(!program.manPage(for: try #require(program.topic(["ps"]))).contains(".SH FILES"))
     }
 }

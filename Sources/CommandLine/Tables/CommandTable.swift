@@ -22,7 +22,8 @@ struct CommandTable: Sendable {
         var root = root
         root.name = name.rawValue
         return Program(
-            root: root, version: name.versionLine, released: BerthProgram.released, commandFailure: name.commandFailure,
+            root: root, version: name.versionLine, released: BerthProgram.released,
+            manualSections: { ManualSections.berth }, commandFailure: name.commandFailure,
             refusal: { name.refusal($0) },
             candidates: { source, prefix in
                 switch source {

@@ -1,3 +1,15 @@
+/// A section of the program's own page that its table does not give: FILES, ENVIRONMENT.
+public struct ManualSection: Sendable {
+    public var title: String
+    /// A name or path, and what it is for.
+    public var entries: [(term: String, meaning: String)]
+
+    public init(_ title: String, _ entries: [(term: String, meaning: String)]) {
+        self.title = title
+        self.entries = entries
+    }
+}
+
 /// A file of the manual.
 public struct ManPage: Sendable {
     /// `berth-container-ls.1`
@@ -25,6 +37,7 @@ extension Program {
         page.request("TH \"\(Roff.escaped(title.uppercased()))\" 1 \"\(released)\" \"\(Roff.escaped(source))\"")
         // Words that people copy are not to be hyphenated.
         page.request("nh")
+        page.request("ad l")
         page.section("NAME")
         page.text("\(title) - \(command.summary)")
         page.section("SYNOPSIS")
@@ -42,6 +55,12 @@ extension Program {
         if command.run != nil {
             page.section("EXIT STATUS")
             for status in exitStatuses(of: command) { page.item("\\fB\(Roff.escaped(status.status))\\fR", status.meaning + ".") }
+        }
+        if topic.isRoot {
+            for section in manualSections() {
+                page.section(section.title)
+                for entry in section.entries { page.item("\\fB\(Roff.escaped(entry.term))\\fR", entry.meaning + ".") }
+            }
         }
         page.references(related(to: topic))
         return page.output
