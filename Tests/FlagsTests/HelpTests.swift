@@ -131,4 +131,19 @@ import Testing
 
                 """)
     }
+
+    @Test func proseIsFilledToTheTerminal() {
+        let text = "one two three\nfour\n\nfive six"
+        #expect(Paragraphs.filled(text, width: 15) == "one two three\nfour\n\nfive six")
+        #expect(Paragraphs.filled(text, width: 80) == "one two three four\n\nfive six")
+        #expect(Paragraphs.filled(text, width: 1) == "one\ntwo\nthree\nfour\n\nfive\nsix")
+        #expect(Paragraphs.filled(text, width: 0) == text)
+    }
+
+    @Test func longExamplesStayOneCommandOfTheShell() {
+        #expect(Paragraphs.broken("p a b", indent: 2, width: 80) == "p a b")
+        #expect(Paragraphs.broken("prog 'a b c d' eeee ffff", indent: 2, width: 20) == "prog 'a b c d' \\\n      eeee ffff")
+        #expect(Paragraphs.broken("prog \"a ' b\" c", indent: 2, width: 15) == "prog \\\n      \"a ' b\" \\\n      c")
+        #expect(Paragraphs.broken("prog eeee ffff", indent: 2, width: 0) == "prog eeee ffff")
+    }
 }

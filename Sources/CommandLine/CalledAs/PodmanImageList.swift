@@ -22,9 +22,13 @@ struct PodmanImageList {
         let now = wallClockNanoseconds()
         let used = try engine { () throws(EngineError) in try session.engine.containers() }.map(\.definition.imageID)
         let history = try engine { () throws(EngineError) in try session.engine.nameHistory() }
+        // Each image is read for them: only where somebody asks.
+        let hasLabels = format == "json" || format.includes(".Labels")
+        var allNames: [String: [String]] = [:]
+        for row in all where !row.isDangling { allNames[row.id, default: []].append(fullName("\(row.repository):\(row.tag)")) }
         var objects: [PodmanFields] = []
         for row in rows {
-            let names = all.filter { $0.id == row.id && !$0.isDangling }.map { fullName("\($0.repository):\($0.tag)") }
+            let names = allNames[row.id] ?? []
             let size = ByteSize.decimal(row.size)
             let unit = size.firstIndex { $0.isLetter } ?? size.endIndex
             let ago = HumanTime.ago(row.created, now: now)
@@ -38,7 +42,7 @@ struct PodmanImageList {
             fields.add("Size", nil, .int(row.size), shown: .string(size[..<unit] + " " + size[unit...]))
             fields.add("SharedSize", nil, .int(0))
             fields.add("VirtualSize", nil, .int(row.size))
-            fields.add("Labels", nil, try labels(row.id))
+            fields.add("Labels", nil, hasLabels ? try labels(row.id) : .null)
             fields.add("Containers", nil, .int(Int64(used.count { $0 == row.id })))
             fields.add("Names", nil, .strings(names))
             fields.add("Digest", nil, .string(row.digest))

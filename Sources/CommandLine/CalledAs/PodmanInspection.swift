@@ -54,6 +54,20 @@ enum PodmanInspection {
         ])
     }
 
+    /// The document of `podman history`.
+    static func history(_ rows: [HistoryRow]) -> JSONValue {
+        .array(
+            rows.map { row in
+                let created: JSONValue = .string(HumanTime.rfc3339(row.created))
+                var step = JSONValue.object([]).with([
+                    ("id", .string(ImageText.digits(row.id))), ("created", created), ("CreatedBy", .string(row.createdBy)),
+                    ("size", .int(row.size)), ("Created", created),
+                ])
+                if !row.comment.isEmpty { step = step.with([("comment", .string(row.comment))]) }
+                return row.names.isEmpty ? step : step.with([("tags", .strings(row.names.map(fullName)))])
+            })
+    }
+
     static func volume(_ document: JSONValue) -> JSONValue {
         let isAnonymous = document["Labels"]?["com.docker.volume.anonymous"] != nil
         return document.with([

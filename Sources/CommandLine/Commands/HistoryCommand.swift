@@ -19,6 +19,10 @@ struct HistoryCommand {
             for row in rows { session.print(id(row)) }
             return 0
         }
+        if CalledAs.current == .podman, format == "json" {
+            session.print(PodmanFields.text(PodmanInspection.history(rows), indent: "  "))
+            return 0
+        }
         let isHuman = arguments.bool("human")
         let plain = "table {{.ID}}\t{{.Created\(isHuman ? "Since" : "At")}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}"
         let template = try Template(format.isEmpty || format == "table" ? plain : format)
@@ -55,7 +59,7 @@ struct HistoryCommand {
 
     private static func heading(_ field: String) -> String {
         switch field {
-        case "ID": "IMAGE"
+        case "ID": CalledAs.current == .podman ? "ID" : "IMAGE"
         case "CreatedSince": "CREATED"
         case "CreatedAt": "CREATED AT"
         case "CreatedBy": "CREATED BY"

@@ -86,7 +86,7 @@ extension CommandTable {
 
     private var networkReload: Command {
         Command(
-            "reload", operands: "[CONTAINER...]", summary: "Make networks of running containers anew where something is missing",
+            "reload", operands: "[CONTAINER...]", summary: "Make anew what running containers' networks have lost",
             examples: [
                 Example("After somebody has flushed the firewall", "berth network reload db"),
                 Example("All", "berth network reload -a"),

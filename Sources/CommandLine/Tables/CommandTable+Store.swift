@@ -51,7 +51,7 @@ extension CommandTable {
 
     var systemPrune: Command {
         Command(
-            "prune", summary: "Remove containers that do not run, and networks and images that nobody uses",
+            "prune", summary: "Remove containers, networks and images that nobody uses",
             examples: [
                 Example("With a question", "berth system prune"),
                 Example("All that nobody uses, without one", "berth system prune -af --volumes"),

@@ -4,7 +4,7 @@ extension Program {
     public func help(for topic: HelpTopic, width: Int = 80) -> String {
         let command = topic.command
         var text = "Usage:  \(topic.usage)\n\n"
-        text += (command.details.isEmpty ? command.summary : command.details) + "\n"
+        text += Paragraphs.filled(command.details.isEmpty ? command.summary : command.details, width: width) + "\n"
         let spellings = topic.spellings
         if spellings.count > 1 {
             text += "\nAliases:\n  " + spellings.joined(separator: ", ") + "\n"
@@ -12,7 +12,7 @@ extension Program {
         if !command.examples.isEmpty {
             text += "\nExamples:\n"
             for example in command.examples {
-                text += "  # \(example.purpose)\n  \(example.commandLine)\n"
+                text += "  # \(example.purpose)\n  \(Paragraphs.broken(example.commandLine, indent: 2, width: width))\n"
             }
         }
         var flags = topic.visibleFlags

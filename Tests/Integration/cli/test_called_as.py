@@ -232,6 +232,7 @@ LEFT_OUT = {
 @pytest.mark.parametrize("words", [
     ("ps", "-a", "--format", "json"), ("images", "--format", "json"), ("inspect", "peer"), ("image", "inspect", "TEST"),
     ("volume", "ls", "--format", "json"), ("network", "inspect", "NETWORK"), ("info", "--format", "json"), ("version", "--format", "json"),
+    ("history", "--format", "json", "TEST"),
 ])  # fmt: skip
 def test_podman_documents_have_the_fields_of_the_real_one(podman, real, words):
     podman.ok("create", "--name", "peer", "--network", "none", "-l", "a=b", "-v", "/data", "test", "sleep", "9")
@@ -243,9 +244,11 @@ def test_podman_documents_have_the_fields_of_the_real_one(podman, real, words):
     assert left_out & paths(ours) == set(), "given by now: take it from the list"
 
 
-@pytest.mark.parametrize("words", [("ps", "-a"), ("ps", "-as"), ("images",), ("images", "--digests"), ("volume", "ls"), ("network", "ls")])
+@pytest.mark.parametrize("words", [("ps", "-a"), ("ps", "-as"), ("images",), ("images", "--digests"), ("volume", "ls"), ("network", "ls"), ("history", "TEST")])
 def test_podman_columns_are_those_of_the_real_one(podman, real, words):
-    assert re.split(r"  +", podman.ok(*words).lines[0]) == re.split(r"  +", real.ok(*words).splitlines()[0].rstrip())
+    ours = podman.ok(*(word.replace("TEST", "test") for word in words)).lines[0]
+    theirs = real.ok(*(word.replace("TEST", "localhost/test") for word in words)).splitlines()[0]
+    assert re.split(r"  +", ours) == re.split(r"  +", theirs.rstrip())
 
 
 def test_other_names_are_berth(berth, place):
