@@ -88,6 +88,7 @@ let package = Package(
         floor("Seccomp", ["Linux", "OCI", "JSON"]),
         floor("Cgroups", ["Linux", "OCI"]),
         floor("Control", ["Linux", "JSON", "OCI"]),
+        floor("Dockerfile", ["Flags", "JSON", "OCI"]),
         // Floor 4. Not called Network: a dependency imports a module of that name wherever there is one.
         floor("Runtime", ["Linux", "JSON", "OCI", "Seccomp", "Cgroups"]),
         floor("Store", ["Linux", "JSON", "OCI", "Archive", "CSQLite"]),
@@ -119,6 +120,7 @@ let package = Package(
         tests("Seccomp", ["OCI", "JSON"]),
         tests("Cgroups", ["OCI", "Linux"]),
         tests("Control", ["Linux", "JSON"]),
+        tests("Dockerfile", ["JSON", "Linux", "OCI"]),
         tests("Runtime", ["CLinux", "Linux", "OCI", "JSON", "Cgroups"]),
         tests("Networks", ["CLinux", "Linux", "Control"]),
         tests("Store", ["Linux", "OCI", "JSON", "Archive"]),
