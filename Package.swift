@@ -132,7 +132,9 @@ let package = Package(
         // The bodies of Fuzz/, over mutations of their seeds.
         .testTarget(
             name: "FuzzTests",
-            dependencies: ["CLinux", "Linux", "JSON", "YAML", "OCI", "Archive", "Control", "Networks", "Store", "Registry", "CommandLine"],
+            dependencies: [
+                "CLinux", "Linux", "JSON", "YAML", "OCI", "Archive", "Control", "Dockerfile", "Networks", "Store", "Registry", "CommandLine",
+            ],
             exclude: ["Seeds"], swiftSettings: strict),
         .testTarget(name: "FloorTests", dependencies: ["Linux"], swiftSettings: strict),
     ],

@@ -24,16 +24,20 @@ let package = Package(
         floor("Linux", ["CLinux"]),
         floor("JSON"),
         floor("YAML", ["CYaml"]),
+        floor("Flags"),
         floor("OCI", ["JSON"]),
         floor("Archive", ["Linux", "CZlib", "CZstd", "CCrypto"]),
         floor("Control", ["Linux", "JSON", "OCI"]),
+        floor("Dockerfile", ["Flags", "JSON", "OCI"]),
         floor("Networks", ["CLinux", "Linux", "JSON", "Control"]),
         floor("Store", ["Linux", "JSON", "OCI", "Archive", "CSQLite"]),
         floor("Registry", ["Linux", "JSON", "OCI", "Archive"]),
         floor("CommandLine", ["JSON"]),
         .executableTarget(
             name: "Fuzz",
-            dependencies: ["Linux", "CLinux", "JSON", "YAML", "OCI", "Archive", "Control", "Networks", "Store", "Registry", "CommandLine"],
+            dependencies: [
+                "Linux", "CLinux", "JSON", "YAML", "OCI", "Archive", "Control", "Dockerfile", "Networks", "Store", "Registry", "CommandLine",
+            ],
             swiftSettings: found, linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]),
     ],
     swiftLanguageModes: [.v6]

@@ -45,6 +45,9 @@ enum FuzzTarget: String, CaseIterable {
     case control
     /// Questions and answers of DNS, from containers and from upstreams.
     case names
+    case dockerfile
+    /// .dockerignore: patterns against paths.
+    case dockerignore
 
     /// - Parameter place: of the process; the bodies leave nothing in it.
     func run(_ bytes: [UInt8], in place: FuzzPlace) throws(FuzzFailure) {
@@ -65,6 +68,8 @@ enum FuzzTarget: String, CaseIterable {
         case .template: FuzzTarget.template(String(decoding: bytes, as: UTF8.self))
         case .control: try FuzzTarget.control(bytes)
         case .names: try NameProperties.check(bytes)
+        case .dockerfile: try DockerfileProperties.check(bytes)
+        case .dockerignore: try DockerfileProperties.checkIgnore(bytes)
         }
     }
 
