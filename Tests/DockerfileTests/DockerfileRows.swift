@@ -3,7 +3,7 @@ enum DockerfileRows {
     static let text = """
         instruction	FROM	FROM [--platform=P] image[:tag|@digest] [AS stage]	fromNamesABaseAndAStage basesAreStagesOrImages
         flag	FROM	--platform	platformsArePredefined badPlatformsAreRefused
-        flag	FROM	--after	buildahsExtensionsAreRefusedByName
+        flag	FROM	--after	stagesCanBeOrdered
         instruction	RUN	RUN [OPTIONS] cmd | ["exec"] | heredoc	runHasItsForms aLoneDocumentIsWhatRunRuns
         flag	RUN	--mount	bindIsTheDefaultAndReadOnly
         flag	RUN	--network	runHasFlags
@@ -14,7 +14,7 @@ enum DockerfileRows {
         mount	RUN	type=tmpfs	tmpfsHasASize
         mount	RUN	type=secret	secretsAreFilesOrVariables
         mount	RUN	type=ssh	agentsHaveADefaultName
-        mount option	RUN	type=bind z/Z/U, relabel, chown	buildahsExtensionsAreRefusedByName
+        mount option	RUN	type=bind z/Z/U, relabel, chown	mountsCanBeRelabelledAndOwned
         instruction	CMD	CMD ["exec"] | shell | ["params"]	runHasItsForms
         instruction	LABEL	LABEL k=v ...	envAndLabelHaveTwoForms
         instruction	MAINTAINER	MAINTAINER name	singleWordsKeepTheirBlanks maintainerDeprecated

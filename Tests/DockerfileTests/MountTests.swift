@@ -42,6 +42,14 @@ import Testing
         #expect(try mount("type=secret,id=a,env=B,target=/c").secretTarget == "/c")
     }
 
+    @Test func modesHaveDefaults() throws {
+        #expect(try mount("type=secret,id=a").effectiveMode == 0o400)
+        #expect(try mount("type=ssh").effectiveMode == 0o600)
+        #expect(try mount("type=cache,target=/a").effectiveMode == 0o755)
+        #expect(try mount("type=cache,target=/a,mode=0700").effectiveMode == 0o700)
+        #expect(try mount("target=/a").effectiveMode == nil)
+    }
+
     @Test func agentsHaveADefaultName() throws {
         #expect(try mount("type=ssh").sshID == "default")
         #expect(try mount("type=ssh,id=x,required=true,target=/s").sshID == "x")

@@ -1,6 +1,19 @@
+import Glibc
 import Testing
 
 @testable import Dockerfile
+
+/// What a body costs in seconds of this thread's processor time: other work on the machine does not count.
+func processorSeconds(_ body: () throws -> Void) rethrows -> Double {
+    func now() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+    let started = now()
+    try body()
+    return now() - started
+}
 
 /// Small changes of text: those that parsers stumble over. Seeded with a constant, so a failure repeats.
 struct Mutator {
@@ -116,18 +129,16 @@ struct Mutator {
 
     /// Twice the text takes about twice the time: nothing in it is a square.
     @Test func timeGrowsWithTheText() throws {
-        func time(_ lines: Int) throws -> Duration {
+        func time(_ lines: Int) throws -> Double {
             let text =
                 "FROM a\n"
                 + String(repeating: "RUN --mount=type=cache,target=/a b c \\\n d \"e\" $f\nCOPY --from=x a b /c/\n", count: lines)
             let source = SourceText(text)
-            let started = ContinuousClock.now
-            _ = try ParsedDockerfile.parse(source)
-            return ContinuousClock.now - started
+            return try processorSeconds { _ = try ParsedDockerfile.parse(source) }
         }
         _ = try time(200)
         let (small, large) = (try time(500), try time(4000))
-        #expect(large < small * 40 + .milliseconds(500), "\(small) for 1,500 lines, \(large) for 12,000")
+        #expect(large < small * 40 + 0.5, "\(small) for 1,500 lines, \(large) for 12,000")
     }
 }
 
@@ -135,12 +146,11 @@ struct Mutator {
 @Suite struct HostileFileTests {
     private func error(_ text: String) -> String? { Linter.check(SourceText(text), Reading.options()).error?.message }
 
-    private func took(_ text: String) -> Duration {
-        let started = ContinuousClock.now
-        let source = SourceText(text)
-        let report = Linter.check(source, Reading.options())
-        #expect(report.warnings.count <= Linter.warningLimit)
-        return ContinuousClock.now - started
+    private func took(_ text: String) -> Double {
+        processorSeconds {
+            let report = Linter.check(SourceText(text), Reading.options())
+            #expect(report.warnings.count <= Linter.warningLimit)
+        }
     }
 
     @Test func valuesThatGrowAreRefused() {
@@ -154,6 +164,17 @@ struct Mutator {
         #expect(error("FROM scratch\nEXPOSE" + String(repeating: " 0-65535", count: 4)) == "EXPOSE names more than 196608 ports")
     }
 
+    @Test func stagesDoNotFillTheMemory() {
+        let variables = (0..<4000).map { "v\($0)=" }.joined(separator: " ")
+        // Each of these is kept until the stage that stands on it comes, and all of those come last.
+        let one = (0..<600).map { "FROM base AS s\($0)\nENV a=b\n" }.joined()
+        let other = (0..<600).map { "FROM s\($0)\n" }.joined()
+        #expect(error("FROM scratch AS base\nENV \(variables)\n" + one + other) == "the stages have too many variables for each other")
+        // Those that are taken at once are let go.
+        let chain = (1..<600).map { "FROM s\($0 - 1) AS s\($0)\nENV a=\($0)\n" }.joined()
+        #expect(error("FROM scratch AS s0\nENV \(variables)\n" + chain) == nil)
+    }
+
     @Test func triggersAreCounted() {
         let text = "FROM scratch AS x\n" + String(repeating: "ONBUILD USER a\n", count: 200) + String(repeating: "FROM x\n", count: 60)
         #expect(error(text) == "the stages have more than 10000 ONBUILD triggers for each other")
@@ -161,11 +182,11 @@ struct Mutator {
 
     /// Squares of these numbers would take hours.
     @Test func manyNamesTakeTheirTimeOnce() {
-        let names = (0..<6000).map { "n\($0)" }
-        #expect(took("ARG " + names.joined(separator: " ") + "\nFROM scratch\nARG " + names.joined(separator: " ")) < .seconds(20))
-        #expect(took("FROM scratch\nWORKDIR /" + names.map { "$" + $0 }.joined()) < .seconds(20))
-        #expect(took("FROM scratch\n" + names.map { "ENV \($0)=$\($0)\n" }.joined()) < .seconds(20))
-        #expect(took("FROM scratch AS n\n" + String(repeating: "FROM n AS n\n", count: 5000)) < .seconds(20))
+        let names = (0..<4000).map { "n\($0)" }
+        #expect(took("ARG " + names.joined(separator: " ") + "\nFROM scratch\nARG " + names.joined(separator: " ")) < 20)
+        #expect(took("FROM scratch\nWORKDIR /" + names.map { "$" + $0 }.joined()) < 20)
+        #expect(took("FROM scratch\n" + names.map { "ENV \($0)=$\($0)\n" }.joined()) < 20)
+        #expect(took("FROM scratch AS n\n" + String(repeating: "FROM n AS n\n", count: 4000)) < 20)
     }
 
     @Test func longInstructionsAreShownInPart() {

@@ -10,7 +10,7 @@ public struct ExpansionError: Error, Sendable, Hashable, CustomStringConvertible
 public struct Expansion: Sendable, Hashable {
     /// With variables replaced; quotes and escapes are gone.
     public var text: String
-    /// The same cut at white space that is not quoted.
+    /// The same cut at white space that is not quoted, where that was asked for.
     public var words: [String]
     /// The variables that were looked up and were set, each once: they belong into a cache key.
     public var used: [String]
@@ -45,16 +45,19 @@ public struct WordExpander: Sendable {
 
     /// Expands a word.
     ///
+    /// - Parameter splits: whether the result is also cut into words.
     /// - Throws: for syntax errors, for `${x?}` with an unset variable, and where the result is longer than a million characters.
-    public func expand(_ word: String, in variables: some VariableLookup) throws(ExpansionError) -> Expansion {
-        if isPlain(word) { return Expansion(text: word, words: Self.fields(word), used: [], unset: []) }
-        var run = ExpansionRun(word, self, variables)
+    public func expand(
+        _ word: String, in variables: some VariableLookup, splits: Bool = false
+    ) throws(ExpansionError) -> Expansion {
+        if isPlain(word) { return Expansion(text: word, words: splits ? Self.fields(word) : [], used: [], unset: []) }
+        var run = ExpansionRun(word, self, variables, splits: splits)
         return try run.whole()
     }
 
     /// Expands a word and cuts it at white space that is not quoted.
     public func split(_ word: String, in variables: some VariableLookup) throws(ExpansionError) -> [String] {
-        try expand(word, in: variables).words
+        try expand(word, in: variables, splits: true).words
     }
 
     /// Most words have nothing that means anything.
@@ -84,6 +87,7 @@ struct ExpansionRun {
     private var depth = 0
     private var length = 0
     var keepsEscapes: Bool
+    private let splits: Bool
     private var used = OrderedNames()
     private var unset = OrderedNames()
 
@@ -92,20 +96,28 @@ struct ExpansionRun {
         var text = String.UnicodeScalarView()
         var words: [String] = []
         private var word = String.UnicodeScalarView()
+        private let splits: Bool
+
+        init(splits: Bool) { self.splits = splits }
 
         /// A character that ends a word if it is white space.
         mutating func add(_ scalar: Scalar) {
             text.append(scalar)
+            guard splits else { return }
             if scalar.properties.isWhitespace { endWord() } else { word.append(scalar) }
         }
 
         /// A character that is part of a word whatever it is.
         mutating func addQuoted(_ scalar: Scalar) {
             text.append(scalar)
-            word.append(scalar)
+            if splits { word.append(scalar) }
         }
 
         mutating func add(_ string: String.UnicodeScalarView, quoted: Bool) {
+            guard splits else {
+                text.append(contentsOf: string)
+                return
+            }
             for scalar in string { if quoted { addQuoted(scalar) } else { add(scalar) } }
         }
 
@@ -116,7 +128,8 @@ struct ExpansionRun {
         }
     }
 
-    init(_ word: String, _ options: WordExpander, _ variables: any VariableLookup) {
+    init(_ word: String, _ options: WordExpander, _ variables: any VariableLookup, splits: Bool) {
+        self.splits = splits
         self.options = options
         self.variables = variables
         source = word
@@ -173,7 +186,8 @@ struct ExpansionRun {
         let before = self.keepsEscapes
         if let keepsEscapes { self.keepsEscapes = keepsEscapes }
         defer { self.keepsEscapes = before }
-        var output = Output()
+        // Nested words are put together before anything is cut.
+        var output = Output(splits: splits && depth == 1)
         while let scalar = peek {
             if scalar == stop {
                 position += 1

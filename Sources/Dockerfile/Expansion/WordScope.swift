@@ -41,7 +41,7 @@ struct WordScope {
 
     /// The words that one word becomes.
     mutating func split(_ word: Word) throws(InstructionFailure) -> [Word] {
-        try expansion(of: word, expander).words.map { word.with($0) }
+        try expansion(of: word, expander, splits: true).words.map { word.with($0) }
     }
 
     /// A here-document: quotes are characters as others, and the escape character is always a backslash.
@@ -51,9 +51,11 @@ struct WordScope {
         return try expansion(of: Word(text, range), expander).text
     }
 
-    private mutating func expansion(of word: Word, _ expander: WordExpander) throws(InstructionFailure) -> Expansion {
+    private mutating func expansion(
+        of word: Word, _ expander: WordExpander, splits: Bool = false
+    ) throws(InstructionFailure) -> Expansion {
         do throws(ExpansionError) {
-            let expansion = try expander.expand(word.text, in: environment)
+            let expansion = try expander.expand(word.text, in: environment, splits: splits)
             usedNames.add(expansion.used)
             unsetNames.add(expansion.unset)
             length += expansion.text.utf8.count

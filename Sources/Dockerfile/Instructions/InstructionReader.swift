@@ -81,10 +81,10 @@ enum InstructionReader {
         } else if words.count != 1 {
             throw InstructionFailure("FROM requires either one or three arguments")
         }
-        let flags = try FlagReader(statement.flags, [("platform", .string)])
+        let flags = try FlagReader(statement.flags, [("platform", .string), ("after", .strings)])
         return Stage(
             name: name, writtenName: name.isEmpty ? nil : words[2], base: words[0], platform: flags.filled("platform"),
-            description: description(of: name, statement.comments), keyword: statement.keyword.text,
+            after: flags.strings("after"), description: description(of: name, statement.comments), keyword: statement.keyword.text,
             asKeyword: name.isEmpty ? nil : words[1].text, text: statement.text.trimmed, range: statement.range,
             comments: statement.comments)
     }

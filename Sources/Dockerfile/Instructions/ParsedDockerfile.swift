@@ -86,6 +86,8 @@ public struct Stage: Sendable, Hashable {
     public var base: Word
     /// `--platform`.
     public var platform: Word?
+    /// Buildah's `--after`: stages that have to be built before this one.
+    public var after: [Word] = []
     /// From the comment `# NAME text` above it.
     public var description: String
     /// `FROM` as it is written, and `AS`.

@@ -32,6 +32,8 @@ public struct MountFlag: Sendable, Hashable {
 public struct RunMount: Sendable, Hashable {
     public enum Kind: String, Sendable, Hashable, CaseIterable { case bind, cache, tmpfs, secret, ssh }
     public enum Sharing: String, Sendable, Hashable, CaseIterable { case shared, `private`, locked }
+    /// Buildah's: which SELinux label the source gets.
+    public enum Relabel: String, Sendable, Hashable, CaseIterable { case shared, `private` }
 
     public var kind: Kind = .bind
     public var from = ""
@@ -49,6 +51,10 @@ public struct RunMount: Sendable, Hashable {
     public var mode: UInt32?
     public var uid: UInt32?
     public var gid: UInt32?
+    /// Buildah's `z`, `Z` and `relabel`; nil: not said. Without SELinux there is nothing to do.
+    public var relabel: Relabel?
+    /// Buildah's `U` and `chown`: whether the source shall belong to the user of the instruction.
+    public var changesOwner = false
 
     static let keys = [
         "type", "from", "source", "target", "readonly", "id", "sharing", "required", "size", "mode", "uid", "gid", "src", "dst",
@@ -60,11 +66,11 @@ public struct RunMount: Sendable, Hashable {
         var isReadOnlySaid = false
         for field in flag.fields {
             guard let (written, raw) = field.cut(Byte.equals) else {
-                try setSwitch(field.loweredASCII, field, &isReadOnlySaid, flag.word)
+                if !setBuildahs(field, nil) { try setSwitch(field.loweredASCII, field, &isReadOnlySaid, flag.word) }
                 continue
             }
             let value = try scope.expand(flag.word.with(raw)).text
-            try set(written.loweredASCII, value, field, &isReadOnlySaid, flag.word)
+            if !setBuildahs(written, value) { try set(written.loweredASCII, value, field, &isReadOnlySaid, flag.word) }
         }
         if !isReadOnlySaid { isReadOnly = kind != .cache && kind != .tmpfs }
         try check(flag.word)
@@ -80,6 +86,23 @@ public struct RunMount: Sendable, Hashable {
             isRequired = true
         default: throw InstructionFailure("invalid field '\(field)' must be a key=value pair", word.range)
         }
+    }
+
+    /// What only buildah has. Its letters have a case.
+    /// - Returns: false where it is none of these.
+    private mutating func setBuildahs(_ key: String, _ value: String?) -> Bool {
+        switch (key, value) {
+        case ("z", nil): relabel = .shared
+        case ("Z", nil): relabel = .private
+        case ("relabel", let value?):
+            guard let known = Relabel(rawValue: value) else { return false }
+            relabel = known
+        case ("U", let value), ("chown", let value):
+            guard let said = value.map(GoBool.value) ?? true else { return false }
+            changesOwner = said
+        default: return false
+        }
+        return true
     }
 
     private func unexpected(_ key: String, _ word: Word) -> InstructionFailure {
@@ -166,6 +189,16 @@ public struct RunMount: Sendable, Hashable {
 
     /// `default` where no agent is named.
     public var sshID: String { id.isEmpty ? "default" : id }
+
+    /// The mode of a secret's file, an agent's socket or a new cache's directory; that of others is not changed.
+    public var effectiveMode: UInt32? {
+        switch kind {
+        case .secret: mode ?? 0o400
+        case .ssh: mode ?? 0o600
+        case .cache: mode ?? 0o755
+        case .bind, .tmpfs: nil
+        }
+    }
 
     /// What tells caches apart.
     public var cacheID: String { id.isEmpty ? PathText.clean(target) : id }

@@ -68,6 +68,13 @@ public struct StageGraph: Sendable {
             }
             node.commands += stage.commands
             node.dependencies = try names.dependencies(of: node.commands, in: stage)
+            for word in stage.after {
+                guard case .stage(let index) = names.source(word.text, in: stage, numbers: true) else {
+                    throw Diagnostic(
+                        .error, .file, "stage \(Quoted.short(word.text)) of --after could not be found", stage.range, focus: word.range)
+                }
+                if !node.dependencies.contains(.stage(index)) { node.dependencies.append(.stage(index)) }
+            }
             nodes.append(node)
         }
         self.nodes = nodes

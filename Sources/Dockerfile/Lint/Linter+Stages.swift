@@ -16,18 +16,18 @@ extension Linter {
         let global = try GlobalScope(file, scope)
         for stage in file.stages { try checkBase(stage, global) }
         let graph = try StageGraph(file, global, target: options.target)
-        var known: [Int: Known] = [:]
+        var known = StageShelf<Known>(graph)
         let wanted = options.target.isEmpty ? Array(file.stages.indices) : graph.needed
         for index in wanted {
-            var state = begin(graph.nodes[index].base, global, known)
+            var state = begin(graph.nodes[index].base, global, &known)
             try walk(file.stages[index], graph.nodes[index].commands, &state)
-            known[index] = state
+            try known.put(state, state.scope.weight, of: file.stages[index])
         }
     }
 
-    private func begin(_ base: StageGraph.Source, _ global: GlobalScope, _ known: [Int: Known]) -> Known {
+    private func begin(_ base: StageGraph.Source, _ global: GlobalScope, _ known: inout StageShelf<Known>) -> Known {
         switch base {
-        case .stage(let index): return known[index] ?? Known(scope: StageScope(global), knowsBase: false)
+        case .stage(let index): return known.take(index) ?? Known(scope: StageScope(global), knowsBase: false)
         case .scratch: return Known(scope: StageScope(global, environment: Self.defaultEnvironment([])), knowsBase: true)
         case .named(let image):
             let list = options.environment(image)

@@ -35,13 +35,13 @@ public struct Outline: Sendable, Hashable {
         var declared: [String: DeclaredArgument] = [:]
         for argument in global.arguments { declared[argument.name] = argument }
         var used: Set<String> = []
-        var scopes: [Int: StageScope] = [:]
+        var scopes = StageShelf<StageScope>(graph)
         var (secretNames, agentNames): (Set<String>, Set<String>) = ([], [])
         for index in graph.needed {
             used.formUnion(try global.base(of: file.stages[index]).used)
             used.formUnion(try global.platform(of: file.stages[index])?.resolved.used ?? [])
             var scope = StageScope(global)
-            if case .stage(let base) = graph.nodes[index].base, let below = scopes[base] { scope = StageScope(on: below) }
+            if case .stage(let base) = graph.nodes[index].base, let below = scopes.take(base) { scope = StageScope(on: below) }
             for command in graph.nodes[index].commands {
                 let evaluated = try scope.evaluate(command)
                 for argument in evaluated.arguments {
@@ -57,7 +57,7 @@ public struct Outline: Sendable, Hashable {
                     }
                 }
             }
-            scopes[index] = scope
+            try scopes.put(scope, scope.weight, of: file.stages[index])
         }
         // What a default was made of counts as used too.
         var pending = Array(used)

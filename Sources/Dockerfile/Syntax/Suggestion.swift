@@ -1,7 +1,7 @@
 /// What a person may have meant.
 enum Suggestion {
     /// The most words to choose from.
-    static let optionLimit = 1000
+    static let optionLimit = 200
 
     /// The nearest of some words, at most two changes away.
     ///
