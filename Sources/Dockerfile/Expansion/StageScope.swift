@@ -14,8 +14,8 @@ public struct EvaluatedCommand: Sendable {
     public var arguments: [DeclaredArgument] = []
     /// The variables it has that are set: they belong into its cache key. What RUN's shell uses is not among them.
     public var used: [String] = []
-    /// Those that are neither set nor declared.
-    public var undefined: [String] = []
+    /// Those that are neither set nor declared, each where it first stands.
+    public var undefined: [Word] = []
 }
 
 /// The variables of a stage, from its first instruction to its last.
@@ -74,7 +74,8 @@ public struct StageScope: Sendable {
     private mutating func declare(
         _ instruction: ArgInstruction, _ range: SourceRange, _ evaluated: inout EvaluatedCommand
     ) throws(InstructionFailure) {
-        var (used, undefined) = (OrderedNames(), OrderedNames())
+        var (used, undefined): (OrderedNames, [Word]) = (OrderedNames(), [])
+        var seen = OrderedNames()
         for argument in instruction.arguments {
             let declared = try declare(argument, range, &used, &undefined)
             arguments.append(declared)
@@ -82,11 +83,11 @@ public struct StageScope: Sendable {
             evaluated.arguments.append(declared)
         }
         evaluated.used = used.list
-        evaluated.undefined = undefined.list
+        evaluated.undefined = undefined.filter { seen.add($0.text) }
     }
 
     private mutating func declare(
-        _ argument: ArgInstruction.Argument, _ range: SourceRange, _ used: inout OrderedNames, _ undefined: inout OrderedNames
+        _ argument: ArgInstruction.Argument, _ range: SourceRange, _ used: inout OrderedNames, _ undefined: inout [Word]
     ) throws(InstructionFailure) -> DeclaredArgument {
         let name = argument.name.text
         var declared = DeclaredArgument(name: name, value: nil, description: argument.description, range: range)
@@ -99,7 +100,7 @@ public struct StageScope: Sendable {
             declared.value = try scope.expand(word).text
             declared.dependencies = scope.used
             used.add(scope.used)
-            undefined.add(scope.unset.filter(isUndefined))
+            undefined += scope.unsetWords.filter { isUndefined($0.text) }
         } else if let value = global.environment.value(of: name) {
             declared.value = value
             declared.isInherited = true
@@ -114,7 +115,7 @@ public struct StageScope: Sendable {
         var scope = WordScope(escape: global.escape, environment)
         try expand(evaluated.command.instruction, &scope, &evaluated)
         evaluated.used = scope.used
-        evaluated.undefined = scope.unset.filter(isUndefined)
+        evaluated.undefined = scope.unsetWords.filter { isUndefined($0.text) }
     }
 
     private func expand(

@@ -4,6 +4,8 @@ struct WordScope {
     let environment: BuildEnvironment
     private var usedNames = OrderedNames()
     private var unsetNames = OrderedNames()
+    /// Those that are not set, each with the word that has it first.
+    private(set) var unsetWords: [Word] = []
     /// What all words came to so far, in bytes.
     private var length = 0
 
@@ -57,7 +59,7 @@ struct WordScope {
         do throws(ExpansionError) {
             let expansion = try expander.expand(word.text, in: environment, splits: splits)
             usedNames.add(expansion.used)
-            unsetNames.add(expansion.unset)
+            for name in expansion.unset where unsetNames.add(name) { unsetWords.append(word.with(name)) }
             length += expansion.text.utf8.count
             guard length <= Self.lengthLimit else {
                 throw ExpansionError("the instruction's words are longer than \(Self.lengthLimit) bytes with their variables replaced")

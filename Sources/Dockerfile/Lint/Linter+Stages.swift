@@ -125,9 +125,9 @@ extension Linter {
             options.removeAll(where: own.contains)
         }
         for name in evaluated.undefined.prefix(Self.warningLimit) {
-            let hint = Suggestion.nearest(name, options).map { " (did you mean $\($0)?)" } ?? ""
+            let hint = Suggestion.nearest(name.text, options).map { " (did you mean $\($0)?)" } ?? ""
             warn(
-                .undefinedVar, "Usage of undefined variable '$\(name)'\(hint)", evaluated.command.range,
+                .undefinedVar, "Usage of undefined variable '$\(name.text)'\(hint)", evaluated.command.range, focus: name.range,
                 comments: evaluated.command.comments)
         }
     }
