@@ -102,6 +102,7 @@ long cl_getxattr(int fd, const char *k, void *v, size_t n) { RESULT(fgetxattr(fd
 long cl_lgetxattr(const char *p, const char *k, void *v, size_t n) { RESULT(lgetxattr(p, k, v, n)); }
 int cl_setxattr(int fd, const char *k, const void *v, size_t n, int f) { RESULT(fsetxattr(fd, k, v, n, f)); }
 int cl_lsetxattr(const char *p, const char *k, const void *v, size_t n, int f) { RESULT(lsetxattr(p, k, v, n, f)); }
+int cl_removexattr(int fd, const char *k) { RESULT(fremovexattr(fd, k)); }
 long cl_listxattr(int fd, char *b, size_t n) { RESULT(flistxattr(fd, b, n)); }
 long cl_llistxattr(const char *p, char *b, size_t n) { RESULT(llistxattr(p, b, n)); }
 int cl_poll(int *fds, short *events, short *revents, int count, int timeout) {

@@ -7,17 +7,20 @@ public struct ContainerRecord: Sendable, Hashable {
     public var created: Int64
     /// The image's id (`sha256:…`); nil for a container without image. The image may be gone.
     public var imageID: String?
+    /// Without an image: the topmost layer it stands on, as a chain id.
+    public var layer: String?
     public var autoRemove: Bool
     /// The engine's JSON document; opaque here.
     public var definition: [UInt8]
 
     public init(
-        id: String, name: String, created: Int64, imageID: String?, autoRemove: Bool = false, definition: [UInt8]
+        id: String, name: String, created: Int64, imageID: String?, layer: String? = nil, autoRemove: Bool = false, definition: [UInt8]
     ) {
         self.id = id
         self.name = name
         self.created = created
         self.imageID = imageID
+        self.layer = layer
         self.autoRemove = autoRemove
         self.definition = definition
     }

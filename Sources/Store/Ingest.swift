@@ -8,9 +8,9 @@ import OCI
 /// ``add(_:on:ready:)`` may be called by several threads at once for layers of one image.
 final class Ingest: @unchecked Sendable {
     // SAFETY: `placed`, `notes`, the staging directory's names and the database are only used with `turn` held.
-    private let turn = Monitor()
-    private let store: Store
-    private let staging: Staging
+    let turn = Monitor()
+    let store: Store
+    let staging: Staging
     private let cancellation: Cancellation?
     private let limits: LayerUnpacker.Limits
     private let boot = bootIdentifier()
@@ -186,7 +186,7 @@ final class Ingest: @unchecked Sendable {
     // MARK: What is there already
 
     /// The size of a layer's tar stream, if the layer is unpacked and can be trusted; nil otherwise.
-    private func unpackedSize(_ chainID: Digest) throws(StoreError) -> Int64? {
+    func unpackedSize(_ chainID: Digest) throws(StoreError) -> Int64? {
         var size: Int64?
         try store.database.query(
             "SELECT diff_size FROM layers WHERE chain_id=? AND (boot IS NULL OR boot=?)",
@@ -211,7 +211,7 @@ final class Ingest: @unchecked Sendable {
         return Descriptor(mediaType: .ociLayer, digest: layer.diffID, size: content.size)
     }
 
-    private func isKept(_ digest: Digest) throws(StoreError) -> Bool {
+    func isKept(_ digest: Digest) throws(StoreError) -> Bool {
         // Until this command's rows name it, another's rmi of the same content may take it away.
         if placed.contains(digest.description), store.root.fd.exists(Store.Directory.blobs + "/" + digest.hex) { return true }
         if try store.hasBlob(digest) { return true }
@@ -273,7 +273,7 @@ final class Ingest: @unchecked Sendable {
     // MARK: Indexing
 
     /// Asked only when a layer has to be made; then the same for all of them.
-    private func newLayerFormat() throws(StoreError) -> LayerFormat {
+    func newLayerFormat() throws(StoreError) -> LayerFormat {
         if let format { return format }
         let chosen = try store.chooseLayerFormat()
         format = chosen
@@ -339,7 +339,7 @@ final class Ingest: @unchecked Sendable {
         _ = try system { () throws(SystemError) in try Linux.check(result, "link", target) }
     }
 
-    private func place(blob staged: String, _ content: Content, _ digest: Digest) throws(StoreError) {
+    func place(blob staged: String, _ content: Content, _ digest: Digest) throws(StoreError) {
         try place(blob: staged, digest)
         content.stagedName = nil
     }
@@ -357,7 +357,7 @@ final class Ingest: @unchecked Sendable {
         placed.insert(digest.description)
     }
 
-    private func place(
+    func place(
         layer staged: String, _ chainID: Digest, _ parent: Digest?, _ diffID: Digest, _ size: Int64
     ) throws(StoreError) {
         // Left by a killed command or not trusted any more: out of the way, under the layer's lock.

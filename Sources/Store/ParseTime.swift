@@ -2,7 +2,7 @@
 ///
 /// Years 1 to 9999; fractions beyond nanoseconds are cut off. What does not fit into 64 bits (before 1678, after 2261; also
 /// Go's zero time) gives nil.
-func parseTime(_ text: String) -> Int64? {
+public func parseTime(_ text: String) -> Int64? {
     let bytes = Array(text.utf8)
     guard bytes.count >= 20, bytes.count <= 64 else { return nil }
     func number(_ range: Range<Int>) -> Int64? {

@@ -2,7 +2,7 @@
 enum Schema {
     static var version: Int64 { Int64(migrations.count) }
 
-    static let migrations: [String] = [initial, registryNames, compressedLayers, networks, sharedVolumes]
+    static let migrations: [String] = [initial, registryNames, compressedLayers, networks, sharedVolumes, buildSteps]
 
     /// Digests and ids are text (`sha256:…`, 64 hexadecimal digits), times are nanoseconds since 1970.
     ///
@@ -185,5 +185,26 @@ enum Schema {
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX container_images_layer ON container_images(layer);
         CREATE INDEX container_images_image ON container_images(image_id);
+        """
+
+    /// What steps of builds made, by what they were made from (docs/build.md).
+    ///
+    /// - `layer`: the layer the step made, and `blob` its stored bytes, which are kept as those of images are; NULL: it changed nothing.
+    /// - `size`: bytes on disk of the layer's files and its stored bytes.
+    private static let buildSteps = """
+        CREATE TABLE build_steps(
+            key TEXT PRIMARY KEY,
+            layer TEXT REFERENCES layers(chain_id),
+            blob TEXT,
+            media_type TEXT,
+            blob_size INTEGER NOT NULL,
+            size INTEGER NOT NULL,
+            description TEXT NOT NULL,
+            created_ns INTEGER NOT NULL,
+            used_ns INTEGER NOT NULL,
+            uses INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX build_steps_layer ON build_steps(layer);
+        CREATE INDEX build_steps_blob ON build_steps(blob);
         """
 }

@@ -22,7 +22,7 @@ extension Store {
     ) throws(StoreError) -> Connections {
         try database.transaction(durability) { () throws(StoreError) -> Connections in
             try requireFreeName(container.name)
-            var layer: String?
+            var layer = container.layer
             if let image = container.imageID {
                 var found = false
                 try database.query("SELECT layer FROM images WHERE id=?", [.text(image)]) { row in

@@ -52,13 +52,15 @@ extension Store {
             AND NOT EXISTS(SELECT 1 FROM containers WHERE layer=l.chain_id)
             AND NOT EXISTS(SELECT 1 FROM layers WHERE parent=l.chain_id)
             AND NOT EXISTS(SELECT 1 FROM container_images WHERE layer=l.chain_id)
+            AND NOT EXISTS(SELECT 1 FROM build_steps WHERE layer=l.chain_id)
             """)
         // Files are listed before rows are read. A container that is being made has its directory first, with the lock in
         // it held: the look at the lock comes after the rows.
         let blobs = names(in: Directory.blobs)
         let layers = names(in: Directory.layers)
         let containers = names(in: Directory.containers)
-        let keptBlobs = Set(try database.texts("SELECT DISTINCT digest FROM image_blobs").map(hexPart))
+        let keptBlobs = Set(
+            try database.texts("SELECT digest FROM image_blobs UNION SELECT blob FROM build_steps WHERE blob IS NOT NULL").map(hexPart))
         let keptLayers = Set(try database.texts("SELECT chain_id FROM layers").map(hexPart))
         let keptContainers = Set(try database.texts("SELECT id FROM containers"))
         garbage.paths = blobs.filter { !keptBlobs.contains($0) }.map { Directory.blobs + "/" + $0 }

@@ -155,13 +155,15 @@ extension Store {
         return old
     }
 
-    /// Whether a blob is kept for some image and is there.
+    /// Whether a blob is kept for some image, or the cache of builds, and is there.
     func hasBlob(_ digest: Digest) throws(StoreError) -> Bool {
         try isBlobNamed(digest.description) && root.fd.exists(Directory.blobs + "/" + digest.hex)
     }
 
     func isBlobNamed(_ digest: String) throws(StoreError) -> Bool {
-        try database.firstInteger("SELECT 1 FROM image_blobs WHERE digest=? LIMIT 1", [.text(digest)]) != nil
+        try database.firstInteger(
+            "SELECT 1 WHERE EXISTS(SELECT 1 FROM image_blobs WHERE digest=?1) OR EXISTS(SELECT 1 FROM build_steps WHERE blob=?1)",
+            [.text(digest)]) != nil
     }
 
     // MARK: Finding

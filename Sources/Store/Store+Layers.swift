@@ -35,7 +35,8 @@ extension Store {
                 "SELECT layer FROM container_images WHERE container_id=? AND image_id=?", [.text(container), .text(image)]))
     }
 
-    private func layerDirectories(top: String?) throws(StoreError) -> [String] {
+    /// - Parameter top: chain id.
+    func layerDirectories(top: String?) throws(StoreError) -> [String] {
         guard let top else { return [] }
         return try chain(from: top).map { path + "/" + layerLocation(hexPart($0)) }
     }
@@ -57,6 +58,7 @@ extension Store {
                 """
                 SELECT 1 WHERE EXISTS(SELECT 1 FROM images WHERE layer=?1) OR EXISTS(SELECT 1 FROM containers WHERE layer=?1)
                 OR EXISTS(SELECT 1 FROM layers WHERE parent=?1) OR EXISTS(SELECT 1 FROM container_images WHERE layer=?1)
+                OR EXISTS(SELECT 1 FROM build_steps WHERE layer=?1)
                 """, [.text(layer)])
             if isNeeded != nil { return }
             try database.run("DELETE FROM layers WHERE chain_id=?", [.text(layer)])

@@ -63,9 +63,11 @@ extension Store {
         usage.volumes = entries(Directory.volumes)
         usage.partials = entries(Store.partialDirectory, digest)
         usage.leftovers = (entries(Directory.staging).merging(entries(Directory.trash)) { $0 + $1 }).values.reduce(0, +)
+        // Of builds: the engine counts it with their cache.
+        let cacheMounts = "cache-mounts"
         let counted: Set<String> = [
             Directory.layers, Directory.containers, Directory.volumes, Store.partialDirectory, Directory.staging,
-            Directory.trash, "blobs",
+            Directory.trash, "blobs", cacheMounts,
         ]
         for name in names(in: ".") where !counted.contains(name) { usage.other += counter.bytes(of: name, in: root.fd) }
         for name in [".", "blobs"] { usage.other += Int64((try? root.fd.status(of: name))?.st_blocks ?? 0) * 512 }

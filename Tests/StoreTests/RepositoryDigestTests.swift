@@ -100,6 +100,7 @@ import Testing
 
     /// As the first version made stores.
     private func makeFirstVersion() throws {
+        try store.database.run("DROP TABLE build_steps")
         try store.database.run("DROP TABLE container_images")
         try store.database.run("ALTER TABLE container_volumes DROP COLUMN owned")
         try store.database.run("DROP TABLE ports")

@@ -80,6 +80,7 @@ long cl_getxattr(int fd, const char *name, void *value, size_t size);           
 long cl_lgetxattr(const char *path, const char *name, void *value, size_t size);
 int cl_setxattr(int fd, const char *name, const void *value, size_t size, int flags); /* fsetxattr(2) */
 int cl_lsetxattr(const char *path, const char *name, const void *value, size_t size, int flags);
+int cl_removexattr(int fd, const char *name);                                     /* fremovexattr(2) */
 long cl_listxattr(int fd, char *list, size_t size);                              /* flistxattr(2) */
 long cl_llistxattr(const char *path, char *list, size_t size);
 int cl_poll(int *fds, short *events, short *revents, int count, int timeout_ms);

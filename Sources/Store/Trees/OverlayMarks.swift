@@ -26,6 +26,13 @@ public struct OverlayMarks: Sendable {
         return attributes[prefix + "opaque"] == [UInt8(ascii: "y")]
     }
 
+    /// Whether an attribute is a note of overlay's for itself: where a file was copied from, and the like. Kernel: fs/overlayfs/overlayfs.h,
+    /// `enum ovl_xattr`.
+    func isTransient(_ name: String) -> Bool {
+        guard name.hasPrefix(prefix) else { return false }
+        return ["origin", "impure", "nlink", "upper", "uuid", "protattr"].contains(String(name.dropFirst(prefix.utf8.count)))
+    }
+
     static func whiteout(of path: [UInt8]) -> TarEntry {
         let start = path.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0
         return TarEntry(kind: .file, path: path[..<start] + Array(".wh.".utf8) + path[start...], mode: 0o600)

@@ -74,12 +74,7 @@ extension Store {
             let blob = Content(try blobFiles.open(descriptor), size: descriptor.size)
             // The manifest is one of the OCI's, whatever the image came with.
             var converted = descriptor
-            converted.mediaType =
-                switch descriptor.mediaType.layerCompression {
-                case .gzip: .ociLayerGzip
-                case .zstd: .ociLayerZstd
-                default: .ociLayer
-                }
+            converted.mediaType = descriptor.mediaType.asOCILayer
             layers.append(PlannedLayer(content: .file(blob), descriptor: converted, diffID: diffID))
         }
         if let layer { layers.append(layer) }
@@ -95,15 +90,23 @@ extension Store {
     }
 }
 
-/// Whether anything came.
-private final class CountingSink: TreeSink {
+/// Counts what comes, and makes nothing newer than it may be.
+final class CountingSink: TreeSink {
     let next: TarSink
+    private let notAfter: Int64?
     private(set) var count = 0
 
-    init(_ next: TarSink) { self.next = next }
+    /// - Parameter notAfter: nanoseconds since 1970; nil: times are as they are.
+    init(_ next: TarSink, notAfter: Int64? = nil) {
+        self.next = next
+        self.notAfter = notAfter
+    }
 
     func add(_ entry: TarEntry, content: FD?) throws(StoreError) {
         count += 1
+        guard let notAfter, entry.modification.seconds >= notAfter / 1_000_000_000 else { return try next.add(entry, content: content) }
+        var entry = entry
+        entry.modification = FileTime(seconds: notAfter / 1_000_000_000, nanoseconds: 0)
         try next.add(entry, content: content)
     }
 }

@@ -35,8 +35,21 @@ public final class TreeReader {
     private var linked: [FileNumber: [UInt8]] = [:]
     /// The first directory that was passed over because the sink writes into it.
     public private(set) var output: [UInt8]?
+    /// Whether marks are taken away that mean something only as long as overlay writes to the tree: it becomes a layer.
+    var settlesMarks = false
     /// Sockets, which archives cannot hold.
     public private(set) var skippedSockets = 0
+
+    /// What becomes of something that was found.
+    public enum Admission: Sendable {
+        case taken
+        /// Of a directory: it is not told, what is in it may be.
+        case passed
+        case left
+    }
+
+    /// Asked for everything by its path in the archive.
+    public var admit: (_ path: [UInt8], _ isDirectory: Bool) -> Admission = { _, _ in .taken }
 
     /// - Parameters:
     ///   - ids: how the owners of files are told.
@@ -94,8 +107,11 @@ public final class TreeReader {
             if let device, device != UInt64(info.st_dev) { return nil }
             device = UInt64(info.st_dev)
         }
+        let isDirectory = info.st_mode & S_IFMT == S_IFDIR
+        let admission = admit(path, isDirectory)
+        if admission == .left || admission == .passed && !isDirectory { return nil }
         switch info.st_mode & S_IFMT {
-        case S_IFDIR: return try visitDirectory(node, info, path, sink)
+        case S_IFDIR: return try visitDirectory(node, info, path, sink, isTold: admission == .taken)
         case S_IFREG: try visitFile(node, info, path, sink)
         case S_IFLNK:
             var entry = entry(.symbolicLink, path, info)
@@ -115,7 +131,7 @@ public final class TreeReader {
     }
 
     private func visitDirectory(
-        _ node: SharedFD, _ info: stat, _ path: [UInt8], _ sink: any TreeSink
+        _ node: SharedFD, _ info: stat, _ path: [UInt8], _ sink: any TreeSink, isTold: Bool
     ) throws(StoreError) -> Level? {
         if sink.writes(below: FileNumber(info)) {
             if output == nil { output = path }
@@ -124,8 +140,8 @@ public final class TreeReader {
         let directory = try call("open", path) { () throws(SystemError) in
             SharedFD(try node.fd.open(".", [.readOnly, .directory]))
         }
-        let found = directory.fd.extendedAttributes()
-        if !path.isEmpty || isVolume {
+        let found = settled(directory.fd)
+        if isTold, !path.isEmpty || isVolume {
             var entry = entry(.directory, (path.isEmpty ? [UInt8(ascii: ".")] : path) + [UInt8(ascii: "/")], info)
             entry.xattrs = attributes(found)
             try sink.add(entry, content: nil)
@@ -160,7 +176,7 @@ public final class TreeReader {
         let file = try call("open", path) { () throws(SystemError) in SharedFD(try node.fd.reopen(.readOnly)) }
         var entry = entry(.file, path, info)
         entry.size = max(0, Int64(info.st_size))
-        let found = file.fd.extendedAttributes()
+        let found = settled(file.fd)
         if let marks { _ = try marks.isOpaque(found, path) }
         entry.xattrs = attributes(found)
         try sink.add(entry, content: entry.size > 0 ? file.fd : nil)
@@ -171,6 +187,17 @@ public final class TreeReader {
             kind: kind, path: path, mode: UInt32(info.st_mode) & 0o7777, uid: ids.userInside(info.st_uid),
             gid: ids.groupInside(info.st_gid),
             modification: FileTime(seconds: Int64(info.st_mtim.tv_sec), nanoseconds: Int32(truncatingIfNeeded: info.st_mtim.tv_nsec)))
+    }
+
+    private func settled(_ file: FD) -> [String: [UInt8]] {
+        var found = file.extendedAttributes()
+        if settlesMarks, let marks {
+            for key in found.keys where marks.isTransient(key) {
+                _ = cl_removexattr(file.rawValue, key)
+                found[key] = nil
+            }
+        }
+        return found
     }
 
     /// What means the same elsewhere: neither overlay's own nor a security module's labels, nor lists of ids.

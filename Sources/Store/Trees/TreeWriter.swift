@@ -111,6 +111,11 @@ public final class TreeWriter: TreeSink {
 
     // MARK: Places
 
+    /// Opens a directory below the base, made with its parents where they are missing: root's, with mode 0755.
+    ///
+    /// - Parameter path: relative and clean; empty for the base.
+    public func makeDirectories(_ path: [UInt8]) throws(StoreError) -> SharedFD { try directory(path) }
+
     /// A directory below the base by its path, made with its parents where it is missing.
     func directory(_ path: [UInt8]) throws(StoreError) -> SharedFD {
         if path.isEmpty { return base }
