@@ -29,6 +29,8 @@ public struct SupervisionConfig: Sendable, Hashable {
     public var stopTimeoutSeconds: Int64 = 10
     /// The container's directory is removed when it has ended (`--rm`).
     public var autoRemove = false
+    /// A step of a build: it ends with whoever started it, and nothing is told of it.
+    public var isStep = false
     /// PID 1 is our reaper; config.json has it in `process.args` and the bind mount of the program.
     public var initProcess = false
     /// The container has a user namespace of its own: its files belong to subordinate ids.
@@ -80,6 +82,7 @@ public struct SupervisionConfig: Sendable, Hashable {
                 w.field("stopSignal", stopSignal)
                 w.field("stopTimeoutSeconds", stopTimeoutSeconds)
                 w.fieldIfTrue("autoRemove", autoRemove)
+                w.fieldIfTrue("step", isStep)
                 w.fieldIfTrue("initProcess", initProcess)
                 w.fieldIfTrue("ownUserNamespace", ownUserNamespace)
                 w.fieldIfTrue("systemdCgroup", systemdCgroup)
@@ -159,6 +162,7 @@ extension SupervisionConfig {
             case "stopSignal": stopSignal = try parser.int()
             case "stopTimeoutSeconds": stopTimeoutSeconds = try parser.int()
             case "autoRemove": autoRemove = try parser.bool()
+            case "step": isStep = try parser.bool()
             case "initProcess": initProcess = try parser.bool()
             case "ownUserNamespace": ownUserNamespace = try parser.bool()
             case "systemdCgroup": systemdCgroup = try parser.bool()

@@ -75,7 +75,7 @@ func controlled<R: ~Copyable>(_ body: () throws(ControlError) -> R) throws(Engin
 }
 
 extension EngineError {
-    init(_ error: StoreError) {
+    public init(_ error: StoreError) {
         let code: Code =
             switch error.code {
             case .notFound: .notFound

@@ -5,8 +5,12 @@ import Linux
 ///
 /// A run's `die` is written before its exit record: where there is a record, there is the event (docs/events.md).
 extension Supervisor {
+    private func append(_ event: Event) {
+        if !config.isStep { events.append(event) }
+    }
+
     func tell(_ action: String, _ more: [String: String] = [:]) {
-        events.append(.container(action, id: arguments.id, name: config.name, image: config.image, labels: config.labels, more))
+        append(.container(action, id: arguments.id, name: config.name, image: config.image, labels: config.labels, more))
     }
 
     func tellSignal(_ signal: Int32) { tell("kill", ["signal": "\(signal)"]) }
@@ -21,7 +25,7 @@ extension Supervisor {
         for endpoint in endpoints {
             let bridge = endpoint.bridge
             let attributes = ["container": arguments.id, "name": bridge.networkName, "type": bridge.driver]
-            events.append(Event("network", action, actor: bridge.networkID, attributes))
+            append(Event("network", action, actor: bridge.networkID, attributes))
         }
     }
 
@@ -38,13 +42,13 @@ extension Supervisor {
                 "container": arguments.id, "destination": volume.destination, "driver": "local", "propagation": "",
                 "read/write": volume.readOnly ? "false" : "true",
             ]
-            events.append(Event("volume", "mount", actor: volume.name, attributes))
+            append(Event("volume", "mount", actor: volume.name, attributes))
         }
     }
 
     func tellUnmounted() {
         for volume in config.volumes {
-            events.append(Event("volume", "unmount", actor: volume.name, ["container": arguments.id, "driver": "local"]))
+            append(Event("volume", "unmount", actor: volume.name, ["container": arguments.id, "driver": "local"]))
         }
     }
 }

@@ -13,6 +13,9 @@ public struct Configuration: Sendable, Equatable {
     /// `[store] layer_format`: how the files of layers are kept that come in from now on.
     public var layerFormat = LayerFormatChoice.directory
 
+    /// `[build] cache_max`: above it, results of steps are removed, least recently used first.
+    public var maximumBuildCacheSize: Int64 = 10_000_000_000
+
     /// `[network] pools`: where the subnets of networks are taken from.
     public var pools = AddressPools.standard
 
@@ -49,7 +52,8 @@ public struct Configuration: Sendable, Equatable {
     }
 
     private static let known = [
-        "devices": "cdi_spec_dirs", "store": "layer_format, max_size", "network": "default, docker_compat, pools, respect_input_firewall",
+        "build": "cache_max", "devices": "cdi_spec_dirs", "store": "layer_format, max_size",
+        "network": "default, docker_compat, pools, respect_input_firewall",
     ]
 
     private static var paths: [String] {
@@ -75,7 +79,7 @@ public struct Configuration: Sendable, Equatable {
                 }
                 section = String(Self.trimmed(line[line.index(after: line.startIndex)..<end]))
                 guard Self.known[section] != nil else {
-                    throw refuse("unknown section [\(section)]; known: [devices], [network], [store]")
+                    throw refuse("unknown section [\(section)]; known: [build], [devices], [network], [store]")
                 }
                 continue
             }
@@ -90,6 +94,10 @@ public struct Configuration: Sendable, Equatable {
                     maximumStoreSize = try ByteSize.parse(value)
                 } catch {
                     throw refuse("max_size: \(error.description); write it as \"20GB\"")
+                }
+            case ("build", "cache_max"):
+                do throws(EngineError) { maximumBuildCacheSize = try ByteSize.parse(value) } catch {
+                    throw refuse("cache_max: \(error.description); write it as \"10GB\"")
                 }
             case ("store", "layer_format"):
                 guard let choice = LayerFormatChoice(rawValue: value) else {

@@ -64,7 +64,7 @@ extension Engine {
         let lock = try controlled { () throws(ControlError) in try SupervisorLock.acquire(in: directory.fd) }
         let connected: Connections
         do throws(EngineError) {
-            connected = try insert(&definition, newVolumes, connections.request, store)
+            connected = try insert(&definition, on: request.base, newVolumes, connections.request, store)
         } catch {
             discardDirectory(id)
             throw error
@@ -100,13 +100,15 @@ extension Engine {
 
     /// Takes the name. A generated name that is taken is replaced by another.
     private func insert(
-        _ definition: inout ContainerDefinition, _ newVolumes: [VolumeRecord], _ connections: ConnectionRequest, _ store: Store
+        _ definition: inout ContainerDefinition, on base: StepBase?, _ newVolumes: [VolumeRecord], _ connections: ConnectionRequest,
+        _ store: Store
     ) throws(EngineError) -> Connections {
         let isGenerated = definition.name.isEmpty
         for attempt in 0..<20 {
             if isGenerated { definition.name = ContainerNames.generate(attempt: attempt) }
             let record = ContainerRecord(
-                id: definition.id, name: definition.name, created: definition.createdAt, imageID: definition.imageID,
+                id: definition.id, name: definition.name, created: definition.createdAt,
+                imageID: definition.isStep ? nil : definition.imageID, layer: base?.top?.description,
                 autoRemove: definition.autoRemove, definition: definition.encode())
             do throws(StoreError) {
                 // A container that goes with its end need not survive power loss.

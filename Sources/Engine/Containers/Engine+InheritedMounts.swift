@@ -22,7 +22,7 @@ extension Engine {
     /// Finds the images that are mounted; from then on they are meant by id.
     func resolveImageMounts(_ definition: inout ContainerDefinition) throws(EngineError) {
         for index in definition.mounts.indices where definition.mounts[index].kind == .image {
-            if !definition.mounts[index].imageID.isEmpty { continue }
+            if !definition.mounts[index].imageID.isEmpty || !definition.mounts[index].layers.isEmpty { continue }
             let record = try image(definition.mounts[index].source)
             definition.mounts[index].imageID = record.id
         }
@@ -30,6 +30,7 @@ extension Engine {
 
     /// The layers of a mounted image, topmost first.
     func layers(of mount: MountDefinition, in definition: ContainerDefinition) throws(EngineError) -> [String] {
+        if !mount.layers.isEmpty { return mount.layers }
         let store = try self.store()
         return try stored { () throws(StoreError) in
             let pinned = try store.layerDirectories(ofImage: mount.imageID, mountedBy: definition.id)
@@ -43,5 +44,5 @@ extension ContainerDefinition {
     /// Volumes that exist because another container has them.
     var inheritedVolumes: [String] { mounts.filter { $0.kind == .volume && $0.isInherited }.map(\.source) }
     /// Ids of images that are mounted.
-    var mountedImages: [String] { mounts.filter { $0.kind == .image }.map(\.imageID) }
+    var mountedImages: [String] { mounts.filter { $0.kind == .image && $0.layers.isEmpty }.map(\.imageID) }
 }

@@ -66,7 +66,7 @@ extension Engine {
         }
     }
 
-    /// All containers, newest first. What ended and was to be removed is cleared away on the way.
+    /// All containers, newest first, without steps of builds. What ended and was to be removed is cleared away on the way.
     public func containers() throws(EngineError) -> [ContainerView] {
         guard hasStore else { return [] }
         let store = try self.store()
@@ -88,6 +88,7 @@ extension Engine {
                 gone.append(definition)
                 continue
             }
+            if definition.isStep { continue }
             result.append(ContainerView(definition: definition, observation: settled(observation)))
         }
         for definition in gone { forget(definition) }

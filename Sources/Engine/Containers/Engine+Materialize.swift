@@ -60,7 +60,8 @@ extension Engine {
         } else {
             rootfs = .overlay(
                 OverlayPlan(
-                    lower: plan.layers, upper: path + "/upper", work: path + "/work",
+                    lower: plan.layers, upper: definition.isStep ? definition.stepUpper : path + "/upper",
+                    work: definition.isStep ? definition.stepWork : path + "/work",
                     userXattr: host.isRootless || isInsideUserNamespace, volatile: definition.autoRemove,
                     idMapped: definition.userNamespaceSlot != nil))
         }
@@ -78,6 +79,7 @@ extension Engine {
         config.stopSignal = definition.stopSignal
         config.stopTimeoutSeconds = definition.stopTimeout
         config.autoRemove = definition.autoRemove
+        config.isStep = definition.isStep
         config.initProcess = definition.`init`
         config.ownUserNamespace = plan.hasUserNamespace
         config.joined = plan.joined

@@ -94,6 +94,8 @@ extension ContainerDefinition {
         writer.fieldIfPresent("oomScoreAdjustment", oomScoreAdjustment)
         writer.fieldIfNotEmpty("cgroupParent", cgroupParent)
         writer.fieldIfTrue("autoRemove", autoRemove)
+        writer.fieldIfNotEmpty("stepUpper", stepUpper)
+        writer.fieldIfNotEmpty("stepWork", stepWork)
         if restart.name != .no { writer.field("restart", restart.text) }
         writer.field("logDriver", log.driver)
         writer.field("logMaximumSize", log.maximumSize)
@@ -232,6 +234,8 @@ extension ContainerDefinition {
         case "oomScoreAdjustment": oomScoreAdjustment = try parser.int()
         case "cgroupParent": cgroupParent = try parser.string()
         case "autoRemove": autoRemove = try parser.bool()
+        case "stepUpper": stepUpper = try parser.string()
+        case "stepWork": stepWork = try parser.string()
         case "restart": restart = (try? RestartRequest(option: try parser.string())) ?? RestartRequest()
         case "logDriver": log.driver = try parser.string()
         case "logMaximumSize": log.maximumSize = try parser.int()

@@ -99,6 +99,9 @@ public struct ContainerDefinition: Sendable, Hashable {
 
     // Life.
     public var autoRemove = false
+    /// Of a step of a build: where overlay keeps what it writes, and overlay's own directory. Empty for containers.
+    var stepUpper = ""
+    var stepWork = ""
     public var restart = RestartRequest()
     public var log = LogRequest()
     /// Nil: neither the flags nor the image say anything of it.
@@ -118,6 +121,9 @@ public struct ContainerDefinition: Sendable, Hashable {
     public var networkMode: String { network == .private ? networkName : network.text }
     /// Whether it has, or may get, connections to networks.
     var isConnectable: Bool { network == .private }
+
+    /// A step of a build, which no list shows.
+    public var isStep: Bool { !stepUpper.isEmpty }
 
     /// The first 12 digits, as tables show it.
     public var shortID: String { String(id.prefix(12)) }

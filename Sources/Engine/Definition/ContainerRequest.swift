@@ -19,6 +19,8 @@ public struct ContainerRequest: Sendable {
     public var pull = PullPolicy.missing
     /// `os[/arch[/variant]]`; empty is the host's.
     public var platform = ""
+    /// What a step of a build stands on instead of an image.
+    var base: StepBase?
 
     /// What the volumes become that an image declares.
     public enum ImageVolumes: String, Sendable {

@@ -25,6 +25,7 @@ extension MountDefinition {
             writer.fieldIfTrue("idMapped", isIDMapped)
             writer.fieldIfTrue("inherited", isInherited)
             writer.fieldIfNotEmpty("imageID", imageID)
+            writer.fieldIfNotEmpty("layers", layers)
         }
     }
 
@@ -56,6 +57,7 @@ extension MountDefinition {
             case "idMapped": isIDMapped = try parser.bool()
             case "inherited": isInherited = try parser.bool()
             case "imageID": imageID = try parser.string()
+            case "layers": layers = try parser.strings()
             default: try parser.skip()
             }
         }

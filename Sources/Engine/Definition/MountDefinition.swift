@@ -55,6 +55,8 @@ public struct MountDefinition: Hashable, Sendable {
     public var isInherited = false
     /// Of an image: its id.
     public var imageID = ""
+    /// Of a step of a build: layers that no image has yet, topmost first, instead of an image's.
+    public var layers: [String] = []
     /// A volume that belongs to this container alone and goes with `rm -v` and `--rm`.
     public var isAnonymous = false
 

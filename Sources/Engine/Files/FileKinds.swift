@@ -2,7 +2,7 @@ import Glibc
 import Linux
 
 extension stat {
-    var isDirectory: Bool { st_mode & S_IFMT == S_IFDIR }
+    public var isDirectory: Bool { st_mode & S_IFMT == S_IFDIR }
     var isSymbolicLink: Bool { st_mode & S_IFMT == S_IFLNK }
     var isDevice: Bool { st_mode & S_IFMT == S_IFCHR || st_mode & S_IFMT == S_IFBLK }
 }

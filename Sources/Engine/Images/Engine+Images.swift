@@ -17,6 +17,9 @@ extension Engine {
     ///
     /// - Throws: `.imageMissing` with Docker's sentence when it is not here and may be pulled.
     func image(for request: ContainerRequest) throws(EngineError) -> ContainerImage {
+        if let base = request.base {
+            return ContainerImage(id: "", platform: base.platform.description, config: base.config, layers: base.layers)
+        }
         let reference = request.definition.image
         let store = try self.store()
         let record: ImageRecord

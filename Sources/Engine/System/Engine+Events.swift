@@ -10,6 +10,7 @@ extension Engine {
     ///   - action: Docker's: `create`, `rename`, `commit`, `archive-path`, `extract-to-dir`, `export` …
     ///   - more: besides image, name and labels.
     public func announce(_ action: String, _ definition: ContainerDefinition, _ more: [String: String] = [:]) {
+        if definition.isStep { return }
         eventLog.append(
             .container(
                 action, id: definition.id, name: definition.name, image: definition.image, labels: definition.labels, more))

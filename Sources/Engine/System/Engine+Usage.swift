@@ -39,6 +39,8 @@ public struct UsageReport: Sendable {
     public var images: [Image] = []
     public var containers: [Container] = []
     public var volumes: [Volume] = []
+    /// What builds remember; its layers are not counted with the images' where only it needs them.
+    public var cache: [CacheRecord] = []
     /// Bytes on disk of the whole store, as `du` counts them.
     public var total: Int64 = 0
 }
@@ -62,6 +64,7 @@ extension Engine {
             }
         }
         let views = try containers()
+        report.cache = try buildCache()
         report.images = try images(usage, needs)
         report.containers = views.map { UsageReport.Container(view: $0, size: usage.containers[$0.id] ?? 0) }
         report.volumes = volumes.map { volume in
@@ -70,8 +73,8 @@ extension Engine {
                 size: usage.volumes[volume.name] ?? 0)
         }
         report.summaries = [
-            imageSummary(usage, needs), containerSummary(usage, views), volumeSummary(usage, report.volumes),
-            UsageReport.Summary(type: "Build Cache"),
+            imageSummary(usage, needs, report.cache), containerSummary(usage, views), volumeSummary(usage, report.volumes),
+            cacheSummary(report.cache),
             UsageReport.Summary(
                 type: "Other", total: usage.partials.count, active: 0,
                 size: usage.other + usage.leftovers + usage.partials.values.reduce(0, +),
@@ -100,11 +103,22 @@ extension Engine {
         }
     }
 
-    private func imageSummary(_ usage: StoreUsage, _ needs: StoreNeeds) -> UsageReport.Summary {
+    /// Docker counts what nothing else has.
+    private func cacheSummary(_ records: [CacheRecord]) -> UsageReport.Summary {
+        let own = records.filter { !$0.isShared }
+        let size = own.reduce(0) { $0 + $1.size } + cacheMountsSize()
+        return UsageReport.Summary(
+            type: "Build Cache", total: records.count, active: records.count - own.count, size: size, reclaimable: size)
+    }
+
+    private func imageSummary(
+        _ usage: StoreUsage, _ needs: StoreNeeds, _ cache: [CacheRecord]
+    ) -> UsageReport.Summary {
         let active = needs.images.filter { !$0.containers.isEmpty }
         let blobs = Set(active.flatMap(\.blobs))
         let layers = Set(active.flatMap(\.layers)).union(needs.pinned)
-        let size = usage.blobs.values.reduce(0, +) + usage.layers.values.reduce(0, +)
+        let size =
+            usage.blobs.values.reduce(0, +) + usage.layers.values.reduce(0, +) - cache.reduce(0) { $0 + ($1.isShared ? 0 : $1.size) }
         let kept =
             blobs.reduce(0) { $0 + (usage.blobs[$1] ?? 0) } + layers.reduce(0) { $0 + (usage.layers[$1] ?? 0) }
         return UsageReport.Summary(

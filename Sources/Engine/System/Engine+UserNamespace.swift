@@ -15,12 +15,13 @@ extension Engine {
     /// Runs this program again inside the user namespace with the same arguments, for commands that touch layers.
     ///
     /// - Parameter facts: `NAME=value` for its environment: what can only be seen from outside.
+    /// - Parameter meanwhile: what this process does until then.
     /// - Returns: its exit code, or nil when this process may do the work itself.
     public func reexecuteInUserNamespace(
-        _ arguments: [String], telling facts: [String] = []
+        _ arguments: [String], telling facts: [String] = [], meanwhile: () -> Void = {}
     ) throws(EngineError) -> Int32? {
         if !host.isRootless || Engine.isHelper { return nil }
-        return try spawnInUserNamespace(arguments, facts).code
+        return try spawnInUserNamespace(arguments, facts, meanwhile).code
     }
 
     /// Runs a command as root of the user namespace that containers' files belong to, with mounts of its own.
@@ -63,9 +64,11 @@ extension Engine {
         try? runInUserNamespace(["empty-trash"])
     }
 
-    private func spawnInUserNamespace(_ arguments: [String], _ facts: [String] = []) throws(EngineError) -> ExitStatus {
+    private func spawnInUserNamespace(
+        _ arguments: [String], _ facts: [String] = [], _ meanwhile: () -> Void = {}
+    ) throws(EngineError) -> ExitStatus {
         let environment = rooted(currentEnvironment()) + [Engine.helperVariable + "=1"] + facts
-        return try spawnInUserNamespace("/proc/self/exe", arguments, environment)
+        return try spawnInUserNamespace("/proc/self/exe", arguments, environment, meanwhile: meanwhile)
     }
 
     /// A child in a new user namespace with the store's mapping. This process has one thread, so the child may run until
@@ -75,7 +78,8 @@ extension Engine {
     ///   - flags: further namespaces.
     ///   - isForeground: what a person types ends the child and not this process, as with system(3).
     private func spawnInUserNamespace(
-        _ program: String, _ arguments: [String], _ environment: [String], flags: UInt64 = 0, isForeground: Bool = false
+        _ program: String, _ arguments: [String], _ environment: [String], flags: UInt64 = 0, isForeground: Bool = false,
+        meanwhile: () -> Void = {}
     ) throws(EngineError) -> ExitStatus {
         let mapping = try UserNamespacePlan.rootless(uid: host.uid, gid: host.gid)
         let argv = CStringArray(arguments)
@@ -115,6 +119,7 @@ extension Engine {
                 _ = try? waitForProcess(pid)
                 throw error
             }
+            meanwhile()
             return try waitForProcess(pid)?.status ?? .exited(125)
         }
     }
