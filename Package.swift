@@ -103,7 +103,14 @@ let package = Package(
             ["Linux", "JSON", "YAML", "OCI", "Seccomp", "Cgroups", "Control", "Archive", "Store", "Registry", "Networks", "CCrypto"]),
         floor("RuntimeCommands", ["Linux", "JSON", "OCI", "Flags", "Seccomp", "Cgroups", "Control", "Runtime", "Supervision"]),
         // Floor 7
-        floor("CommandLine", ["Linux", "JSON", "OCI", "Flags", "Control", "Archive", "Engine", "Registry", "RegistryServer"]),
+        floor("Build", ["CLinux", "Linux", "OCI", "Archive", "Store", "Engine", "Dockerfile"]),
+        // Floor 8
+        floor(
+            "CommandLine",
+            [
+                "Linux", "JSON", "OCI", "Flags", "Control", "Archive", "Store", "Engine", "Registry", "RegistryServer", "Build",
+                "Dockerfile",
+            ]),
         // The two programs
         .executableTarget(
             name: "berth", dependencies: ["CommandLine"], swiftSettings: lean, linkerSettings: withPackages),
@@ -133,7 +140,8 @@ let package = Package(
         .testTarget(
             name: "FuzzTests",
             dependencies: [
-                "CLinux", "Linux", "JSON", "YAML", "OCI", "Archive", "Control", "Dockerfile", "Networks", "Store", "Registry", "CommandLine",
+                "CLinux", "Linux", "JSON", "YAML", "OCI", "Archive", "Control", "Dockerfile", "Networks", "Store", "Registry",
+                "CommandLine",
             ],
             exclude: ["Seeds"], swiftSettings: strict),
         .testTarget(name: "FloorTests", dependencies: ["Linux"], swiftSettings: strict),

@@ -78,6 +78,8 @@ public enum BerthProgram {
         case .copy: return try CopyCommand(session).run()
         case .diff: return try DiffCommand(session).run()
         case .export: return try ExportCommand(session).run()
+        case .builderPrune: return try BuilderPruneCommand(session).run()
+        case .build: return try BuildCommand(session).run()
         case .commit: return try CommitCommand(session).run()
         case .inspect: return try InspectCommand(session).run(kinds: nil)
         case .inspectContainer: return try InspectCommand(session).run(kinds: [.container])

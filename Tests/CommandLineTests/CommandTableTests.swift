@@ -70,6 +70,7 @@ enum Table {
         ("container stats a b", .stats), ("container exists c", .containerExists), ("container cleanup -a", .containerCleanUp),
         ("unshare id -u", .unshare), ("stop -a", .stop), ("kill --latest", .kill), ("rm --filter name=x", .rm), ("exec -l x", .exec),
         ("port -a", .port), ("top -l", .top), ("top -l aux", .top),
+        ("build -t x .", .build), ("image build .", .build), ("builder build .", .build), ("builder prune -af", .builderPrune),
     ]
 
     @Test(arguments: spellings) func reaches(_ line: String, _ verb: Verb) throws {

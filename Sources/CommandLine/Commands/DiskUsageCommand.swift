@@ -56,10 +56,11 @@ struct DiskUsageCommand {
         }
         let containers = report.containers.map { container($0, full: full, now: now) }
         let volumes = report.volumes.map(volume)
+        let cache = report.cache.map { BuildCacheList.object($0, full: full, now: now) }
         if let template {
             let object = JSONValue.object([
                 .init(key: "Images", value: .array(images)), .init(key: "Containers", value: .array(containers)),
-                .init(key: "Volumes", value: .array(volumes)), .init(key: "BuildCache", value: .array([])),
+                .init(key: "Volumes", value: .array(volumes)), .init(key: "BuildCache", value: .array(cache)),
             ])
             session.print(try template.render(object, of: "*formatter.diskUsageContext"))
             return
@@ -74,17 +75,9 @@ struct DiskUsageCommand {
             ListCommand.heading)
         session.print("\nLocal Volumes space usage:\n")
         try section(volumes, ["Name", "Links", "Size"]) { $0 == "Name" ? "VOLUME NAME" : $0.uppercased() }
-        session.print("\nBuild cache usage: 0B\n")
-        try section([], ["ID", "CacheType", "Size", "CreatedSince", "LastUsedSince", "UsageCount", "Shared"]) { field in
-            switch field {
-            case "ID": "CACHE ID"
-            case "CacheType": "CACHE TYPE"
-            case "CreatedSince": "CREATED"
-            case "LastUsedSince": "LAST USED"
-            case "UsageCount": "USAGE"
-            default: field.uppercased()
-            }
-        }
+        let cacheSize = report.summaries.first { $0.type == "Build Cache" }?.size ?? 0
+        session.print("\nBuild cache usage: \(ByteSize.decimalOnDisk(cacheSize))\n")
+        try section(cache, BuildCacheList.fields, BuildCacheList.heading)
         let other = report.summaries.last?.size ?? 0
         session.print("\nOther space usage: \(ByteSize.decimalOnDisk(other)) (database, downloads under way or given up)")
         session.print("Total: \(ByteSize.decimalOnDisk(report.total)) at \(session.engine.roots.store)")

@@ -1,6 +1,7 @@
 import Engine
 import Flags
 import Linux
+import Store
 
 /// `berth image prune`, `container prune`, `volume prune`, `system prune`
 struct PruneCommand {
@@ -71,6 +72,7 @@ struct PruneCommand {
         lines.append("all networks not used by at least one container")
         if volumes { lines.append("all anonymous volumes not used by at least one container") }
         lines.append(all ? "all images without at least one container associated to them" : "all dangling images")
+        lines.append("unused build cache")
         var question = "WARNING! This will remove:\n" + lines.map { "  - \($0)\n" }.joined()
         let filters = arguments.strings("filter").sorted()
         if !filters.isEmpty {
@@ -89,6 +91,9 @@ struct PruneCommand {
             }
             report = try session.engine.pruneImages(all: all, filter)
             tell("Images", report)
+            reclaimed += report.reclaimed
+            report = try session.engine.pruneBuildCache(CacheSelection(unusedSince: filter.until), mounts: all)
+            tell("build cache objects", report)
             return reclaimed + report.reclaimed
         }
     }

@@ -124,7 +124,29 @@ struct RunOptions {
     }
 
     private func readNetworks(into request: inout ContainerRequest) throws(EngineError) {
-        var texts = arguments.strings("network").filter { !$0.isEmpty }
+        try Self.readNetworks(arguments.strings("network"), into: &request)
+        try readAddresses(into: &request)
+        for text in arguments.strings("publish") { request.definition.ports.append(try PortBinding(option: text)) }
+        request.definition.isDockerCompatible = arguments.bool("docker-compat")
+        request.definition.publishesAll = arguments.bool("publish-all")
+        if arguments.isSet("network-rate") {
+            try NetworkRateOption(arguments.string("network-rate")).apply(to: &request.definition.networkRate)
+        }
+        for text in arguments.strings("expose") { request.definition.exposed.append(try ExposedPorts(option: text)) }
+        try Self.readNames(arguments, into: &request.definition)
+    }
+
+    /// Flags about names that `build` has too.
+    static func readNames(_ arguments: ParsedArguments, into definition: inout ContainerDefinition) throws(EngineError) {
+        for text in arguments.strings("dns") { definition.dns.append(try ResolverOption.server(text)) }
+        for text in arguments.strings("dns-search") { definition.dnsSearch.append(try ResolverOption.domain(text)) }
+        for text in arguments.strings("dns-option") { definition.dnsOptions.append(try ResolverOption.option(text)) }
+        for text in arguments.strings("add-host") { definition.extraHosts.append(try ExtraHostOption.parse(text)) }
+    }
+
+    /// - Parameter options: of `--network`; none at all is the default one.
+    static func readNetworks(_ options: [String], into request: inout ContainerRequest) throws(EngineError) {
+        var texts = options.filter { !$0.isEmpty }
         // "default" is Docker's name for what a container gets that nobody said anything about.
         if texts.isEmpty { texts = ["default"] }
         if let index = texts.firstIndex(of: "default") { texts[index] = try Configuration.load().defaultNetwork }
@@ -140,18 +162,6 @@ struct RunOptions {
         if texts.count > 1, request.definition.network != .private, request.networks.isEmpty {
             throw EngineError(.invalid, sentence: "conflicting options: only one of --network none, host and container: can be given")
         }
-        try readAddresses(into: &request)
-        for text in arguments.strings("publish") { request.definition.ports.append(try PortBinding(option: text)) }
-        request.definition.isDockerCompatible = arguments.bool("docker-compat")
-        request.definition.publishesAll = arguments.bool("publish-all")
-        if arguments.isSet("network-rate") {
-            try NetworkRateOption(arguments.string("network-rate")).apply(to: &request.definition.networkRate)
-        }
-        for text in arguments.strings("expose") { request.definition.exposed.append(try ExposedPorts(option: text)) }
-        for text in arguments.strings("dns") { request.definition.dns.append(try ResolverOption.server(text)) }
-        for text in arguments.strings("dns-search") { request.definition.dnsSearch.append(try ResolverOption.domain(text)) }
-        for text in arguments.strings("dns-option") { request.definition.dnsOptions.append(try ResolverOption.option(text)) }
-        for text in arguments.strings("add-host") { request.definition.extraHosts.append(try ExtraHostOption.parse(text)) }
     }
 
     /// Flags about the first network.

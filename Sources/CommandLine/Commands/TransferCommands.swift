@@ -136,6 +136,19 @@ struct ImagePuller {
         }
     }
 
+    /// The id of an image that a build begins with, pulled if need be.
+    ///
+    /// - Parameter always: also when it is here.
+    func image(_ name: String, _ platform: Platform, always: Bool) throws(EngineError) -> String {
+        if !always, let known = try? session.engine.image(name) { return known.id }
+        var request = ContainerRequest(image: name)
+        request.platform = platform == Engine.hostPlatform() ? "" : platform.description
+        do throws(CommandError) { try pull(request) } catch {
+            throw EngineError(.notFound, sentence: error.text.isEmpty ? "\(name): it could not be pulled" : error.text)
+        }
+        return try session.engine.image(name).id
+    }
+
     /// A program of its own: threads and network stay out of the one that starts containers. It tells on standard error.
     private func pull(_ request: ContainerRequest) throws(CommandError) {
         var arguments = ["berth"]

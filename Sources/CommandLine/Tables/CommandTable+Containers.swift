@@ -312,7 +312,7 @@ extension CommandTable {
             examples: [
                 Example("More memory for a container that runs", "berth update --memory 512m --memory-swap 1g web"),
                 Example("Start it again whenever it ends", "berth update --restart always web"),
-                Example("Look at it every ten seconds", "berth update --health-interval 10s web"),
+                Example("Look at it every ten seconds", "berth update --health-cmd 'test -e /etc/passwd' --health-interval 10s web"),
                 Example("A further port of a container that runs", "berth update --publish-add 8443:443 web"),
                 Example("At most 20 Mbit/s from now on out of it", "berth update --network-rate out=20mbit web"),
             ],

@@ -42,10 +42,10 @@ struct CommandTable: Sendable {
 
     private var topLevel: [Command] {
         [
-            run.grouped(.common), exec.grouped(.common), ps("ps").grouped(.common),
+            run.grouped(.common), exec.grouped(.common), ps("ps").grouped(.common), build.grouped(.common),
             images("images").grouped(.common), pull.grouped(.common), push.grouped(.common), version.grouped(.common),
             info("info").grouped(.common),
-            container, healthcheck, image, manifest, network, registry, system, volume,
+            builder, container, healthcheck, image, manifest, network, registry, system, volume,
             attach, commit, copy, create, diff, events, export, history, `import`, inspect, kill, load, login, logout, logs, pause, port,
             rename, restart, rm("rm"),
             rmi("rmi"), save, search,
@@ -66,7 +66,7 @@ struct CommandTable: Sendable {
     private var image: Command {
         .group("image", summary: "Manage images") {
             [
-                imageCopy, imageDelete, imageExists, history, `import`, inspectImage, imageListTags, load,
+                build, imageCopy, imageDelete, imageExists, history, `import`, inspectImage, imageListTags, load,
                 images("ls", aliases: ["list"]), imagePrune, pull, push, rmi("rm", aliases: ["remove"]), save, search,
                 imageSync, tag, untag,
             ]

@@ -5,13 +5,13 @@ enum LaterCommands {
         (top.split(whereSeparator: { $0 == " " || $0 == "\n" }).map(String.init)
             + below(
                 "container", "checkpoint clone mount restore runlabel unmount")
-            + below("image", "build diff mount scp sign tree trust unmount")
+            + below("image", "diff mount scp sign tree trust unmount")
             + below(
                 "system", "connection dial-stdio hyperv-prep migrate renumber reset service")
             + below("volume", "mount reload unmount update")))
 
     private static let top = """
-        artifact auto-update build builder buildx checkpoint compose config context dial-stdio
+        artifact auto-update buildx checkpoint compose config context dial-stdio
         farm generate init kube machine mount node plugin pod
         quadlet secret service stack swarm trust unmount
         """

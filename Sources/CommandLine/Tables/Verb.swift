@@ -1,6 +1,7 @@
 /// What a command of the table does, whatever it was spelled.
 enum Verb: String, Sendable, CaseIterable {
     case run, create, start, stop, kill, restart, rm, ps, logs, exec, attach, wait, top, pause, unpause, rename, port, update, stats
+    case build, builderPrune
     case copy, diff, export, commit
     case containerExists, containerCleanUp, unshare
     /// `berth inspect`: any object; the other two take one kind only.

@@ -13,6 +13,9 @@ public struct PathMatcher: Sendable {
     public var hasExceptions: Bool { rules.contains(where: \.isException) }
     public var isEmpty: Bool { rules.isEmpty }
 
+    /// No patterns: nothing is left out.
+    public init() { rules = [] }
+
     /// - Parameter patterns: as `IgnoreFile.patterns` returns them; empty ones are passed over.
     /// - Throws: for a lone `!` and for patterns that are none.
     public init(_ patterns: [String]) throws(PatternError) {

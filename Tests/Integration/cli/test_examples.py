@@ -93,6 +93,7 @@ BEFORE = {
     "berth volume snapshots": [DATA, "berth volume snapshot data before"],
     "berth wait": [JOB, "berth run -d --network none --name web --health-cmd true --health-interval 1s httpd"],
     "berth registry serve": ["certificates"],
+    "berth build": [r"printf 'FROM busybox AS test\nARG VERSION=1\nRUN echo $VERSION > /version\nFROM test\nCMD [\"cat\", \"/version\"]\n' > Dockerfile"],
 }  # fmt: skip
 
 # Where somebody has to type, or to end what goes on by itself: what is seen, and what is typed then.
