@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Measures Berth against its peers, every row in one run, and writes bench/RESULTS.md.
 
-usage: bench/run.py [--rows run,runtime,exec,memory,many,stats,health,bridge,traffic,usertraffic,names,ports,netmemory,cp,commit,load,log,pull,push,rmi,images]
-                    [--quick] [--scale N] [--store loop|disk|memory] [--output FILE]
+usage: bench/run.py [--rows run,runtime,exec,memory,many,stats,health,bridge,traffic,usertraffic,names,ports,netmemory,cp,commit,load,log,logs,
+                    events,pull,push,rmi,images] [--quick] [--scale N] [--store loop|disk|memory] [--output FILE]
 
 Needs root (the peers do) and a release build. `make bench` brings both. Everything lives below one temporary directory;
 servers are started and ended here, by pid.
@@ -34,6 +34,7 @@ from harness import NotMeasured, Sample, interleaved, number, output, say
 from health_rows import HealthRows
 from image_rows import ImageRows
 from network_rows import NetworkRows
+from reading_rows import ReadingRows
 
 RESULTS = ROOT / "bench/RESULTS.md"
 
@@ -77,7 +78,7 @@ def plain(value):
     return value.median if isinstance(value, Sample) else value
 
 
-class Bench(FileRows, HealthRows, ImageRows, NetworkRows):
+class Bench(FileRows, HealthRows, ImageRows, NetworkRows, ReadingRows):
     def __init__(self, quick, scale=1, store="loop"):
         self.quick, self.scale = quick, scale
         self.outside = pathlib.Path(tempfile.mkdtemp(prefix="berth-bench-", dir="/tmp"))
@@ -341,7 +342,7 @@ def machine(versions):
 def main():
     parser = argparse.ArgumentParser()
     on_hosts = ["bridge", "traffic", "usertraffic", "names", "ports", "netmemory"]
-    names = ["run", "runtime", "exec", "memory", "many", "stats", "health", *on_hosts, "cp", "commit", "load", "log", "pull", "push", "rmi", "images"]
+    names = ["run", "runtime", "exec", "memory", "many", "stats", "health", *on_hosts, "cp", "commit", "load", "log", "logs", "events", "pull", "push", "rmi", "images"]
     parser.add_argument("--rows", default=",".join(names))
     parser.add_argument("--quick", action="store_true", help="a fifth of the rounds, 40 containers started in parallel")
     parser.add_argument("--scale", type=int, default=1, help="files of cp and commit, images of load, pull, push, rmi and images are so many times smaller")
