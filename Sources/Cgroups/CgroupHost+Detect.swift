@@ -81,8 +81,8 @@ extension CgroupHost {
             let fields = line.split(separator: 32)
             guard let dash = fields.firstIndex(where: { $0.elementsEqual([45]) }), dash >= 6, dash + 3 < fields.count
             else { continue }
-            let root = unescape(fields[3])
-            let point = unescape(fields[4])
+            let root = text(unescapeMountField(fields[3]))
+            let point = text(unescapeMountField(fields[4]))
             if fields[dash + 1].elementsEqual("cgroup2".utf8), host.unified == nil {
                 let path = relative(own.first { $0.name.isEmpty }?.path ?? "/", to: root)
                 host.unified = Hierarchy(name: "", mountPoint: point, ownPath: path)
@@ -108,22 +108,5 @@ extension CgroupHost {
         if root == "/" { return path }
         if path.hasPrefix(root + "/") { return String(path.dropFirst(root.utf8.count)) }
         return "/"
-    }
-
-    /// Undoes mountinfo's octal escapes (`\040` is a blank).
-    private static func unescape(_ field: ArraySlice<UInt8>) -> String {
-        var out: [UInt8] = []
-        var i = field.startIndex
-        while i < field.endIndex {
-            let digits = field[(i + 1)...].prefix(3)
-            if field[i] == 92, digits.count == 3, digits.allSatisfy({ $0 >= 48 && $0 < 56 }) {
-                out.append(digits.reduce(0) { $0 &* 8 &+ ($1 - 48) })
-                i += 4
-            } else {
-                out.append(field[i])
-                i += 1
-            }
-        }
-        return text(out)
     }
 }

@@ -23,6 +23,8 @@ public enum ContainerFiles {
     public static func health(run: String, id: String) -> String { "\(run)/containers/\(id)/\(health)" }
     /// `RUN/containers/ID/control.sock`.
     public static func socket(run: String, id: String) -> String { "\(run)/containers/\(id)/\(socket)" }
+    /// Where root looks at a container's files: `RUN/mounts/containers/ID`. Nothing says what is mounted there but the kernel.
+    public static func mountPoint(run: String, id: String) -> String { "\(run)/mounts/containers/\(id)" }
     /// The state root of an external runtime for this container alone: `RUN/containers/ID/oci`.
     public static func externalState(run: String, id: String) -> String { runDirectory(run: run, id: id) + "/oci" }
     /// `RUN/networks/NETWORK`: a file for each container that is connected, with its names.

@@ -10,6 +10,8 @@ final class RuntimeLauncher: ContainerLauncher {
     private let config: SupervisionConfig
     private let root: String
     private let network: UserNetwork?
+    /// Where the container's files may be mounted already.
+    private let mountPoint: String
     private var container: Container?
     private(set) var userNamespace: SharedFD?
     /// Its last reference, so that the container's mounts go when it is taken down. Otherwise its first process takes them
@@ -20,11 +22,13 @@ final class RuntimeLauncher: ContainerLauncher {
 
     /// - Parameters:
     ///   - root: the runtime's state root.
+    ///   - mountPoint: where root may look at the container's files.
     ///   - network: the namespaces that this process has entered.
-    init(_ config: SupervisionConfig, root: String, network: UserNetwork? = nil) {
+    init(_ config: SupervisionConfig, root: String, mountPoint: String, network: UserNetwork? = nil) {
         self.config = config
         self.root = root
         self.network = network
+        self.mountPoint = mountPoint
     }
 
     func create(
@@ -74,10 +78,13 @@ final class RuntimeLauncher: ContainerLauncher {
             linux.gidMappings = translated.groups.map(LinuxIDMapping.init)
             spec.linux = linux
         }
+        // Two overlays over one writable layer would not know of each other.
+        let isMounted = geteuid() == 0 && (try? openMountRoot(mountPoint)) != nil
+        if isMounted { spec.root?.path = mountPoint }
         var request = CreateRequest(id: config.id, bundle: config.bundle, root: root, spec: spec)
         request.specBytes = bytes
         request.mountsAreForeign = network != nil
-        if case .overlay(let plan) = config.rootfs {
+        if !isMounted, case .overlay(let plan) = config.rootfs {
             var overlay = OverlayRootfs(
                 lower: plan.lower, upper: plan.upper, work: plan.work, userXattr: plan.userXattr, volatile: plan.volatile)
             overlay.idMapped = plan.idMapped

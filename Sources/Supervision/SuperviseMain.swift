@@ -88,7 +88,9 @@ private func makeSupervisor(
     let (network, ports) = try enterUserNetwork(config, run: arguments.run)
     let launcher: any ContainerLauncher =
         config.runtime.isEmpty
-        ? RuntimeLauncher(config, root: ContainerFiles.runtimeRoot(run: arguments.run), network: network)
+        ? RuntimeLauncher(
+            config, root: ContainerFiles.runtimeRoot(run: arguments.run), mountPoint: ContainerFiles.mountPoint(run: arguments.run, id: id),
+            network: network)
         : ExternalLauncher(config, run: arguments.run, network: network)
     let supervisor: Supervisor
     do throws(SystemError) {

@@ -22,7 +22,7 @@ struct ConfigurationTests {
         ("max_size = 1", "f.conf:1: unknown setting \"max_size\" outside of a section"),
         ("[store]\n\nmaxsize = 1", "f.conf:3: unknown setting \"maxsize\" in [store]; known: layer_format, max_size"),
         ("[store]\nlayer_format = \"tar\"", "f.conf:2: layer_format: unknown format \"tar\"; known: directory, erofs, auto"),
-        ("[net]", "f.conf:1: unknown section [net]; known: [build], [devices], [network], [store]"),
+        ("[net]", "f.conf:1: unknown section [net]; known: [build], [debug], [devices], [network], [store]"),
         ("[store", "f.conf:1: a section is [name]"),
         ("[store] x", "f.conf:1: a section is [name]"), ("[store]\nmax_size", "f.conf:2: expected name = value"),
         ("[store]\nmax_size = \"1\" 2", "f.conf:2: the value of max_size is neither a number, true, false nor a text in double quotes"),

@@ -31,7 +31,9 @@ struct RunCommand {
         }
         try cidFile?.write(starting.definition.id)
         session.tellWarnings()
-        return detach ? try runDetached(starting) : try runAttached(starting, streams)
+        if detach { return try runDetached(starting) }
+        return try Foreground.run(
+            starting, streams, keys: arguments.string("detach-keys"), proxy: arguments.bool("sig-proxy"), session)
     }
 
     private func check(_ definition: ContainerDefinition, _ detach: Bool) throws(CommandError) {
@@ -54,29 +56,6 @@ struct RunCommand {
         // Standard output is the container's.
         if !starting.definition.log.passesThrough { session.print(starting.definition.id) }
         return 0
-    }
-
-    private func runAttached(_ starting: StartingContainer, _ streams: AttachStreams) throws(CommandError) -> Int32 {
-        let definition = starting.definition
-        // Who does not want its output gets what it can be found by, before input is taken.
-        if streams.isDisjoint(with: [.output, .error]), !definition.log.passesThrough {
-            session.print(definition.id)
-            session.flush()
-        }
-        let outcome: AttachSession.Outcome
-        do throws(ControlError) {
-            // Attach before start: no byte is missed. Neither waits for an answer.
-            let attached = try starting.connection.attach(streams)
-            try Foreground.sendSize(definition, starting.connection)
-            try starting.connection.start()
-            outcome = try AttachSession.run(
-                starting.connection, consume attached,
-                try Foreground.options(
-                    definition, keys: arguments.string("detach-keys"), proxy: arguments.bool("sig-proxy")))
-        } catch {
-            throw CommandError(EngineError(control: error), running: true)
-        }
-        return try Foreground.status(outcome, definition, session)
     }
 }
 
@@ -104,6 +83,32 @@ extension ContainerDefinition {
 
 /// What `run`, `start -a` and `attach` do alike.
 enum Foreground {
+    /// Starts it with this command's streams, and waits for its end.
+    ///
+    /// - Returns: the container's exit status.
+    static func run(
+        _ starting: StartingContainer, _ streams: AttachStreams, keys: String, proxy: Bool, _ session: Session
+    ) throws(CommandError) -> Int32 {
+        let definition = starting.definition
+        // Who does not want its output gets what it can be found by, before input is taken.
+        if streams.isDisjoint(with: [.output, .error]), !definition.log.passesThrough {
+            session.print(definition.id)
+            session.flush()
+        }
+        let outcome: AttachSession.Outcome
+        do throws(ControlError) {
+            // Attach before start: no byte is missed. Neither waits for an answer.
+            let attached = try starting.connection.attach(streams)
+            try sendSize(definition, starting.connection)
+            try starting.connection.start()
+            outcome = try AttachSession.run(
+                starting.connection, consume attached, try options(definition, keys: keys, proxy: proxy))
+        } catch {
+            throw CommandError(EngineError(control: error), running: true)
+        }
+        return try status(outcome, definition, session)
+    }
+
     static func options(
         _ definition: ContainerDefinition, keys: String, proxy: Bool
     ) throws(ControlError) -> AttachSession.Options {

@@ -46,19 +46,20 @@ struct CommandTable: Sendable {
             images("images").grouped(.common), pull.grouped(.common), push.grouped(.common), version.grouped(.common),
             info("info").grouped(.common),
             builder, container, healthcheck, image, manifest, network, registry, system, volume,
-            attach, commit, copy, create, diff, events, export, history, `import`, inspect, kill, load, login, logout, logs, pause, port,
+            attach, commit, copy, create, debug, diff, events, export, history, `import`, inspect, kill, load, login, logout, logs, mount,
+            pause, port,
             rename, restart, rm("rm"),
             rmi("rmi"), save, search,
-            start, stats, stop, tag, top, unpause, unshare, untag, update, wait,
+            start, stats, stop, tag, top, unmount("unmount", aliases: ["umount"]), unpause, unshare, untag, update, wait,
         ]
     }
 
     private var container: Command {
         .group("container", summary: "Manage containers") {
             [
-                attach, cleanUp, commit, copy, create, diff, exec, containerExists, export, inspectContainer, kill, logs,
+                attach, cleanUp, commit, copy, create, debug, diff, exec, containerExists, export, inspectContainer, kill, logs, mount,
                 ps("ls", aliases: ["list", "ps"]), pause, containerPrune, port, rename, restart, rm("rm", aliases: ["remove"]), run, start,
-                stats, stop, top, unpause, update, wait,
+                stats, stop, top, unmount("unmount", aliases: ["umount"]), unpause, update, wait,
             ]
         }
     }
@@ -66,9 +67,9 @@ struct CommandTable: Sendable {
     private var image: Command {
         .group("image", summary: "Manage images") {
             [
-                build, imageCopy, imageDelete, imageExists, history, `import`, inspectImage, imageListTags, load,
+                build, imageCopy, imageDelete, imageExists, history, `import`, inspectImage, imageListTags, load, imageMount,
                 images("ls", aliases: ["list"]), imagePrune, pull, push, rmi("rm", aliases: ["remove"]), save, search,
-                imageSync, tag, untag,
+                imageSync, tag, imageUnmount, untag,
             ]
         }
     }

@@ -4,16 +4,16 @@ enum LaterCommands {
     static let spellings: Set<String> = Set(
         (top.split(whereSeparator: { $0 == " " || $0 == "\n" }).map(String.init)
             + below(
-                "container", "checkpoint clone mount restore runlabel unmount")
-            + below("image", "diff mount scp sign tree trust unmount")
+                "container", "checkpoint clone restore runlabel")
+            + below("image", "diff scp sign tree trust")
             + below(
                 "system", "connection dial-stdio hyperv-prep migrate renumber reset service")
             + below("volume", "mount reload unmount update")))
 
     private static let top = """
         artifact auto-update buildx checkpoint compose config context dial-stdio
-        farm generate init kube machine mount node plugin pod
-        quadlet secret service stack swarm trust unmount
+        farm generate init kube machine node plugin pod
+        quadlet secret service stack swarm trust
         """
 
     private static func below(_ group: String, _ names: String) -> [String] {

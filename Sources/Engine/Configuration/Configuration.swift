@@ -31,6 +31,9 @@ public struct Configuration: Sendable, Equatable {
     /// `[devices] cdi_spec_dirs`: where CDI specifications are; later ones go before earlier ones.
     public var deviceDirectories = CDIRegistry.standardDirectories
 
+    /// `[debug] image`: where the tools of `debug` are from.
+    public var debugImage = "docker.io/library/busybox:latest"
+
     public init() {}
 
     /// Reads what is there; files that are missing say nothing.
@@ -52,7 +55,7 @@ public struct Configuration: Sendable, Equatable {
     }
 
     private static let known = [
-        "build": "cache_max", "devices": "cdi_spec_dirs", "store": "layer_format, max_size",
+        "build": "cache_max", "debug": "image", "devices": "cdi_spec_dirs", "store": "layer_format, max_size",
         "network": "default, docker_compat, pools, respect_input_firewall",
     ]
 
@@ -79,7 +82,7 @@ public struct Configuration: Sendable, Equatable {
                 }
                 section = String(Self.trimmed(line[line.index(after: line.startIndex)..<end]))
                 guard Self.known[section] != nil else {
-                    throw refuse("unknown section [\(section)]; known: [build], [devices], [network], [store]")
+                    throw refuse("unknown section [\(section)]; known: [build], [debug], [devices], [network], [store]")
                 }
                 continue
             }
@@ -110,6 +113,9 @@ public struct Configuration: Sendable, Equatable {
                     throw refuse("cdi_spec_dirs: write absolute paths with colons between them, as \"/etc/cdi:/var/run/cdi\"")
                 }
                 deviceDirectories = directories.map(cleanHostPath)
+            case ("debug", "image"):
+                guard !value.isEmpty else { throw refuse("image: an image's name is needed") }
+                debugImage = value
             case ("network", "default"):
                 guard isObjectName(value) else {
                     throw refuse("default: \"\(value)\" is no network's name; write bridge, none, host or the name of a network")

@@ -46,6 +46,12 @@ extension Engine {
         inputs.joinedUserNamespace = joined.userNamespace
         inputs.files = try networkFiles(definition)
         inputs.mounts = try bindMounts(definition)
+        if let target = joined.target {
+            // The runtime enters that process's mount namespace for it.
+            for index in inputs.mounts.indices where inputs.mounts[index].mount.kind == .container {
+                inputs.mounts[index].source = "/proc/\(target)/root/"
+            }
+        }
         inputs.devices = try DeviceBinder.bind(definition.devices, privileged: definition.privileged)
         inputs.deviceNumbers = try DeviceNumber.find(definition.resources.deviceLimits)
         inputs.hasCgroup = try hasCgroup(for: inputs)

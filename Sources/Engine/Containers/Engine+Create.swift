@@ -41,7 +41,7 @@ extension Engine {
             id: id, name: request.definition.name, imageID: image.id, image: image.config)
         definition.platform = image.platform
         definition.createdAt = wallClockNanoseconds()
-        if case .auto = definition.userNamespace { definition.userNamespaceSlot = try freeSlot() }
+        if case .auto = definition.userNamespace, definition.userNamespaceSlot == nil { definition.userNamespaceSlot = try freeSlot() }
         try resolveJoins(&definition)
         if definition.isConnectable, !definition.isDockerCompatible {
             definition.isDockerCompatible = try Configuration.load().isDockerCompatible

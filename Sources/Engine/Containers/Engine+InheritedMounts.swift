@@ -10,8 +10,9 @@ extension Engine {
         var result: [MountDefinition] = []
         for text in options {
             let option = try VolumesFromOption(text)
-            // A tmpfs is its container's own.
-            for mount in try container(option.container).definition.mounts where mount.kind != .tmpfs {
+            // A tmpfs is its container's own, and what a debug container shows is somebody else's.
+            for mount in try container(option.container).definition.mounts
+            where mount.kind != .tmpfs && mount.kind != .container {
                 result.removeAll { $0.target == mount.target }
                 result.append(option.inherit(mount))
             }
@@ -37,6 +38,14 @@ extension Engine {
             // Not a container yet.
             return try pinned.isEmpty ? store.layerDirectories(image: mount.imageID) : pinned
         }
+    }
+}
+
+extension Engine {
+    /// What a container that does not run has, its own layer first; all of it is only read.
+    func layers(ofContainer id: String) throws(EngineError) -> [String] {
+        let store = try self.store()
+        return [roots.container(id) + "/upper"] + (try stored { () throws(StoreError) in try store.layerDirectories(container: id) })
     }
 }
 

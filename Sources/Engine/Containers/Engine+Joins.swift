@@ -15,6 +15,8 @@ struct JoinedNamespaces {
     var owner: ContainerDefinition?
     /// A process in that user namespace.
     var userNamespace: Int32?
+    /// The first process of the container whose files are shown.
+    var target: Int32?
 }
 
 extension ContainerDefinition {
@@ -36,13 +38,15 @@ extension Engine {
         var result = JoinedNamespaces(definition: definition)
         // The common case, without the key paths below: they are looked up at run time.
         if !definition.joinsOthers { return result }
+        let target = definition.joinedTarget
+        if let target { try findTarget(target, &result) }
         let modes: [(SpecInputs.NamespaceKind, WritableKeyPath<ContainerDefinition, NamespaceMode>)] = [
             (.network, \.network), (.pid, \.pid), (.ipc, \.ipc), (.uts, \.uts),
         ]
         for (kind, path) in modes {
             guard case .container(let id) = definition[keyPath: path] else { continue }
             let other = try container(id)
-            if kind == .ipc { try checkShares(other) }
+            if kind == .ipc, id != target { try checkShares(other) }
             guard other.isAlive, other.observation.pid > 0 else {
                 if starting {
                     throw EngineError(
@@ -69,6 +73,21 @@ extension Engine {
         }
         try checkUserNamespace(result)
         return result
+    }
+
+    /// The container that is debugged. Into its user namespace comes also who needs not: as root of the host it would be more than what
+    /// it looks at, and its files would have other owners.
+    private func findTarget(_ id: String, _ result: inout JoinedNamespaces) throws(EngineError) {
+        let other = try container(id)
+        let pid = other.observation.pid
+        guard other.isAlive, pid > 0, let process = JoinedProcess(pid: pid), try observe(id).pid == pid else {
+            throw EngineError(.conflict, sentence: "container \(other.name) has ended meanwhile: try again")
+        }
+        result.pinned.append(process)
+        result.target = pid
+        guard host.isRootless || other.definition.userNamespaceSlot != nil else { return }
+        result.userNamespace = pid
+        result.owner = other.definition
     }
 
     private func checkShares(_ other: ContainerView) throws(EngineError) {
@@ -103,7 +122,7 @@ extension Engine {
 
     /// A procfs for another container's pid namespace can be mounted only by who owns that namespace.
     private func checkUserNamespace(_ joined: JoinedNamespaces) throws(EngineError) {
-        if case .auto = joined.definition.userNamespace, joined.processes[.pid] != nil {
+        if case .auto = joined.definition.userNamespace, joined.processes[.pid] != nil, joined.owner == nil {
             throw .invalid("conflicting options: --userns=auto and the PID mode container:NAME")
         }
         if joined.owner != nil, joined.definition.userNamespace != .default,

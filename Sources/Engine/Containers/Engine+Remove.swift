@@ -13,6 +13,12 @@ extension Engine {
     /// - Parameter volumes: its anonymous volumes too.
     public func remove(_ text: String, force: Bool = false, volumes: Bool = false) throws(EngineError) {
         var view = try container(text)
+        if isMounted(view.id), !force {
+            throw EngineError(
+                .conflict,
+                sentence: "cannot remove container \"/\(view.name)\": container is mounted: type berth unmount \(view.name) before, or force "
+                    + "remove")
+        }
         for _ in 0..<500 {
             if view.isAlive || view.observation.status == .restarting || view.observation.status == .starting {
                 guard force else { throw refusal(view, text) }
@@ -203,6 +209,7 @@ extension Engine {
 
     /// What is outside the store: runtime state and sockets; and what only the user namespace may delete.
     func finishRemoval(of id: String) {
+        takeDownMounts(of: id)
         deleteRuntimeState(id)
         if let run = try? FD.cwd.open(roots.run + "/containers", [.readOnly, .directory, .noFollow]) {
             try? removeTree(run.fd, id)

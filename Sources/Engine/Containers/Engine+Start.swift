@@ -85,6 +85,11 @@ extension Engine {
         case .created, .exited: break
         }
         let streams = try streams(for: view.definition)
+        if !view.definition.runtime.isEmpty, isMounted(view.id) {
+            throw EngineError(
+                .conflict, sentence: "container \(view.name) is mounted and has another runtime: type berth unmount \(view.name) before",
+                exitCode: 1)
+        }
         // The name may have gone to another container meanwhile.
         if supervisor?.id != view.id { supervisor = try launch(view.id) }
         guard let connection = supervisor, let lock = try prepareFiles(view) else { return .busy }
@@ -209,6 +214,7 @@ extension Engine {
         _ = try? store.removeContainer(
             id: definition.id, anonymousVolumes: true, keepDirectory: true, durability: .volatile)
         announceLostVolumes(of: definition, store)
+        takeDownMounts(of: definition.id)
         if host.isRootless { emptyForeignTrash() }
     }
 }

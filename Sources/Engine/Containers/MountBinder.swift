@@ -18,6 +18,7 @@ extension Engine {
                 bound.driver = try driver(of: mount)
                 try checkDriver(bound, definition)
             case .image: bound.layers = try layers(of: mount, in: definition)
+            case .container: if mount.isOverlay { bound.layers = try layers(ofContainer: mount.source) }
             case .bind:
                 bound.source = mount.source
                 if !mount.createSource { try requireSource(mount) }
@@ -117,7 +118,7 @@ extension Engine {
         for (index, mount) in definition.mounts.enumerated() {
             if mount.isOverlay || mount.kind == .image { overlays.append(index) }
             switch mount.kind {
-            case .tmpfs, .image: continue
+            case .tmpfs, .image, .container: continue
             case .bind:
                 if mount.createSource, !FD.cwd.exists(mount.source) {
                     try during("make mount source", mount.source) { () throws(SystemError) in

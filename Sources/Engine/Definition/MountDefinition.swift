@@ -1,6 +1,10 @@
 /// A mount somebody asked for: what shall appear where, as typed, before it is bound to this host.
 public struct MountDefinition: Hashable, Sendable {
-    public enum Kind: String, Sendable { case bind, volume, tmpfs, image }
+    public enum Kind: String, Sendable {
+        case bind, volume, tmpfs, image
+        /// The root of another container with all that is mounted in it, or, as overlay, its layers. Only `debug` makes these.
+        case container
+    }
 
     /// What `ro` means for mounts below the source (`mount_setattr(2)` with AT_RECURSIVE, Linux 5.12).
     public enum RecursiveReadOnly: String, Sendable {
@@ -19,7 +23,7 @@ public struct MountDefinition: Hashable, Sendable {
     }
 
     public var kind: Kind
-    /// Host path of a bind, name of a volume (empty: anonymous), empty for tmpfs, an image as it was named.
+    /// Host path of a bind, name of a volume (empty: anonymous), empty for tmpfs, an image as it was named, a container's id.
     public var source: String
     /// Absolute path in the container, canonical.
     public var target: String

@@ -43,7 +43,7 @@ extension Engine {
     }
 
     /// A container that runs or does not: one that is being started, or waits for its next run, is waited for.
-    private func settledContainer(_ text: String) throws(EngineError) -> ContainerView {
+    func settledContainer(_ text: String) throws(EngineError) -> ContainerView {
         for _ in 0..<500 {
             let view = try container(text)
             switch view.observation.status {
@@ -90,7 +90,7 @@ extension Engine {
     }
 
     /// The root of the first process's mount namespace; nil when that process has ended.
-    private func runningTree(_ view: ContainerView, recursive: Bool) throws(EngineError) -> SharedFD? {
+    func runningTree(_ view: ContainerView, recursive: Bool) throws(EngineError) -> SharedFD? {
         let pid = view.observation.pid
         guard pid > 0, let process = try? openProcess(pid), try observe(view.id).pid == pid else { return nil }
         // The pid still was the container's after the pidfd was taken, so the pidfd is the container's; and no other process has it,
@@ -128,9 +128,12 @@ extension Engine {
         // Only what is opened from here on can be mounted on, or shown elsewhere.
         directory = try openDirectory(path, view)
         let layers = try stored { () throws(StoreError) in try store.layerDirectories(container: view.id) }
+        // Two overlays over one writable layer would not know of each other.
+        let sharedMount = use == .write ? try sharedRoot(of: view.id) : nil
         let mounts = use == .rootOnly ? [] : try stoppedMounts(view.definition, writable: use == .write)
         do throws(SystemError) {
-            let mount = try mountLayers(layers, path, ids, writable: use == .write)
+            let mount: SharedFD
+            if let sharedMount { mount = sharedMount } else { mount = try mountLayers(layers, path, ids, writable: use == .write) }
             // Overlay keeps its own hold of its scratch directory, and nobody else looks for anything there.
             let place = try directory.fd.open("work", [.path, .directory, .noFollow])
             try moveMount(mount.fd, to: place.fd)
@@ -161,7 +164,7 @@ extension Engine {
         hasPrivateMounts = true
     }
 
-    private func mountLayers(
+    func mountLayers(
         _ layers: [String], _ path: String, _ ids: IDTranslation, writable: Bool
     ) throws(SystemError) -> SharedFD {
         if layers.isEmpty { return SharedFD(try cloneMount(.cwd, path + "/upper")) }

@@ -35,7 +35,7 @@ extension Engine {
             var isMapped = mount.kind == .volume || mount.isIDMapped
             let source: StoppedMount.Source
             switch mount.kind {
-            case .tmpfs: continue
+            case .tmpfs, .container: continue
             case .bind: source = .path(mount.source, recursive: mount.recursive)
             case .image:
                 // A part of it could only be shown by a mount of the whole.
@@ -66,13 +66,7 @@ extension Engine {
     func open(_ stopped: StoppedMount) throws(SystemError) -> SharedFD {
         let mount = stopped.mount
         switch stopped.source {
-        case .image(let layers):
-            // The kernel wants two lower layers where there is none above.
-            guard layers.count > 1 else {
-                let layer = layers.first ?? ""
-                return SharedFD(try ErofsLayer.isIndex(layer) ? ErofsLayer.mount(layer) : cloneMount(.cwd, layer))
-            }
-            return SharedFD(try OverlayRootfs(lower: layers, upper: "", work: "", userXattr: marksAreUser).mount())
+        case .image(let layers): return try mountReadOnly(layers)
         case .path(let path, let recursive):
             var source = SharedFD(try FD.cwd.open(path, .path))
             if !mount.subpath.isEmpty {
@@ -80,5 +74,19 @@ extension Engine {
             }
             return SharedFD(try cloneMount(source.fd, recursive: recursive))
         }
+    }
+
+    /// An image's files as a detached mount without a layer to write to.
+    ///
+    /// - Parameter layers: topmost first.
+    func mountReadOnly(_ layers: [String]) throws(SystemError) -> SharedFD {
+        // The kernel wants two lower layers where there is none above.
+        guard layers.count > 1 else {
+            // An image may have none at all.
+            let layer: String
+            if let first = layers.first { layer = first } else { layer = try MountPointLayer(store: roots.store).prepare() }
+            return SharedFD(try ErofsLayer.isIndex(layer) ? ErofsLayer.mount(layer) : cloneMount(.cwd, layer))
+        }
+        return SharedFD(try OverlayRootfs(lower: layers, upper: "", work: "", userXattr: marksAreUser).mount())
     }
 }

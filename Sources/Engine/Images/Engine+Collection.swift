@@ -17,7 +17,7 @@ extension Engine {
         store.discardLeftovers(partials: false)
         size -= store.reclaimTrash()
         let candidates = try stored { () throws(StoreError) in try store.unusedImages() }
-        for candidate in candidates where size > limit && !ids.contains(candidate.id) {
+        for candidate in candidates where size > limit && !ids.contains(candidate.id) && !isImageMounted(candidate.id) {
             let removed = try stored { () throws(StoreError) in try store.pruneImage(id: candidate.id, onlyUntagged: false) }
             guard let removed else { continue }
             size -= store.reclaimTrash()

@@ -38,6 +38,7 @@ extension Engine {
         var alive: Set<String> = []
         for view in try containers() where view.observation.status.usesImage { alive.insert(view.definition.id) }
         let id = (try? store.image(matching: name).id) ?? name
+        try releaseMounts(ofImage: id, force: force)
         let removed = try named(name) { () throws(StoreError) in
             try store.removeImage(name, force: force) { alive.contains($0) }
         }
@@ -50,6 +51,7 @@ extension Engine {
     /// - Throws: as ``removeImage(_:force:platforms:)``.
     public func removeWithAllNames(_ id: String) throws(EngineError) -> [String] {
         let store = try self.store()
+        try releaseMounts(ofImage: id, force: false)
         if let removed = try stored({ () throws(StoreError) in try store.pruneImage(id: id, onlyUntagged: false) }) {
             _ = store.reclaimTrash()
             announce(removed, id: id)

@@ -161,6 +161,8 @@ public enum MountOption {
                 throw .invalid("invalid mount config for type \"tmpfs\": field Source must not be specified")
             }
             if mount.noCopy { throw .invalid("cannot mix 'volume-*' options with mount type 'tmpfs'") }
+        // Not to be asked for.
+        case .container: break
         }
     }
 }

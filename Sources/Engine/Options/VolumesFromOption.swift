@@ -25,14 +25,19 @@ struct VolumesFromOption {
 
     /// A mount of the other container as it becomes one of this.
     func inherit(_ mount: MountDefinition) -> MountDefinition {
+        var copy = Self.inheriting(mount)
+        if readOnly { copy.readOnly = true }
+        if label != .none { copy.label = label }
+        return copy
+    }
+
+    static func inheriting(_ mount: MountDefinition) -> MountDefinition {
         var copy = mount
         copy.isInherited = true
         // The volume is the other one's, and has its content.
         copy.isAnonymous = false
         copy.noCopy = true
         copy.changeOwner = false
-        if readOnly { copy.readOnly = true }
-        if label != .none { copy.label = label }
         return copy
     }
 }

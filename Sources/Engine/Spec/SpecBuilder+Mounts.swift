@@ -187,7 +187,7 @@ extension SpecBuilder {
         var options = volumeFlags(mount)
         if mount.readOnly { options.append("ro") }
         // The kernel wants two lower layers where there is none above: an empty one is always there.
-        for layer in mount.kind == .image ? bound.layers + [bound.scratch + "/empty"] : [bound.source] {
+        for layer in mount.kind == .image || mount.kind == .container ? bound.layers + [bound.scratch + "/empty"] : [bound.source] {
             options.append("lowerdir+=" + layer)
         }
         if mount.isOverlay || !mount.readOnly { options += ["upperdir=\(bound.scratch)/upper", "workdir=\(bound.scratch)/work"] }

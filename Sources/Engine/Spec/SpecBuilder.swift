@@ -13,7 +13,8 @@ public struct SpecBuilder {
     public func build() throws(EngineError) -> Spec {
         let capabilities = try self.capabilities()
         var linux = LinuxSpec()
-        if inputs.joinedUserNamespace == nil, !inputs.isUserNamespaceGiven {
+        // Where it is joined they are for the mounts that show other ids.
+        if inputs.joinedUserNamespace == nil || definition.userNamespaceSlot != nil, !inputs.isUserNamespaceGiven {
             linux.uidMappings = inputs.uidMappings
             linux.gidMappings = inputs.gidMappings
         }

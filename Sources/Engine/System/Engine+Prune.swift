@@ -44,6 +44,7 @@ extension Engine {
         store.discardLeftovers(partials: true)
         for record in try stored({ () throws(StoreError) in try store.unusedImages() }) {
             if !all, !record.names.isEmpty { continue }
+            if isImageMounted(record.id) { continue }
             if let until = filter.until, (record.created > 0 ? record.created : record.added) >= until { continue }
             if filter.looksAtLabels {
                 // Removed by another command meanwhile: nothing to do.

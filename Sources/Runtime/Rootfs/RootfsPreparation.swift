@@ -28,7 +28,7 @@ struct RootfsPreparation {
     private func locateRootfs() throws(RuntimeError) {
         let configured = request.spec.root?.path ?? ""
         let path = configured.hasPrefix("/") ? configured : request.bundle + "/" + configured
-        let crossesNamespace = plan.namespaces.isNew(.user) && isPrivileged
+        let crossesNamespace = plan.inUserNamespace && isPrivileged
         let place = try kernel("open rootfs") { () throws(SystemError) in
             SharedFD(try FD.cwd.open(path, [.path, .directory]))
         }
@@ -94,7 +94,7 @@ struct RootfsPreparation {
     }
 
     private mutating func openBindSources() throws(RuntimeError) {
-        let crossesNamespace = plan.namespaces.isNew(.user) && isPrivileged
+        let crossesNamespace = plan.inUserNamespace && isPrivileged
         for (index, mount) in plan.mounts.enumerated() {
             let options = MountOptions(mount.options)
             guard options.bind || mount.type == "bind" else {
