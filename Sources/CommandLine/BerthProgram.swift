@@ -72,6 +72,8 @@ public enum BerthProgram {
         case .containerExists: return try ContainerExistsCommand(session).run()
         case .containerCleanUp: return try CleanUpCommand(session).run()
         case .debug: return try DebugCommand(session).run()
+        case .initialize: return try InitializeCommand(session).run()
+        case .containerClone: return try CloneCommand(session).run()
         case .mount: return try MountCommand(session).containers()
         case .unmount: return try UnmountCommand(session).containers()
         case .imageMount: return try MountCommand(session).images()

@@ -14,7 +14,8 @@ public struct AttachSession: ~Copyable {
         public var input = FD.standardInput
         public var output = FD.standardOutput
         public var error = FD.standardError
-        public var detachKeys = DetachKeys.standard
+        /// Nil: nothing that is typed detaches.
+        public var detachKeys: DetachKeys? = .standard
         /// Pass signals on to the container (`--sig-proxy`); only without a terminal, as in docker.
         public var forwardSignals = true
 
@@ -71,7 +72,7 @@ public struct AttachSession: ~Copyable {
         }
         raw = isTerminal ? RawTerminal(options.input) : nil
         input = InputPump(
-            from: options.input, to: streams.input, keys: isTerminal ? DetachKeyMatcher(options.detachKeys) : nil)
+            from: options.input, to: streams.input, keys: isTerminal ? options.detachKeys.map { DetachKeyMatcher($0) } : nil)
         output = OutputPump(from: streams.output, to: options.output)
         error = OutputPump(from: streams.error, to: options.error)
         if options.terminal { sendSize() }

@@ -7,6 +7,8 @@ public struct ContainerObservation: Sendable, Hashable {
         case created
         /// A supervisor makes it, or it waits for `start`.
         case starting
+        /// Its environment is there, and its process waits for a start (podman's `init`).
+        case initialized
         case running
         case paused
         /// The restart policy waits before the next run.
@@ -22,6 +24,7 @@ public struct ContainerObservation: Sendable, Hashable {
         public var text: String {
             switch self {
             case .created, .starting: "created"
+            case .initialized: "initialized"
             case .running, .stopping: "running"
             case .paused: "paused"
             case .restarting: "restarting"
@@ -32,6 +35,8 @@ public struct ContainerObservation: Sendable, Hashable {
 
         /// Whether there is a process to signal or enter.
         public var isAlive: Bool { self == .running || self == .paused || self == .stopping }
+        /// Whether there are namespaces to enter: its program runs, or waits to be started.
+        public var hasProcess: Bool { isAlive || self == .initialized }
     }
 
     public var status: Status

@@ -58,6 +58,7 @@ public struct ContainerObserver: ~Copyable {
         case .stopping: result.status = .stopping
         case .restarting: result.status = .restarting
         case .removing: result.status = .removing
+        case .initialized: result.status = .initialized
         case .exited:
             // Only slow readers of its output keep this supervisor.
             if let ended = try? exitRecord(id) { return ended }
@@ -70,6 +71,8 @@ public struct ContainerObserver: ~Copyable {
     /// Lock free and no exit record: never started, or the supervisor did not live to write one.
     private mutating func observeFree(_ record: PhaseRecord?) -> ContainerObservation {
         guard let record, record.startedAt != 0 || record.pid != 0 else { return ContainerObservation(.created) }
+        // Its process ended with its supervisor, and its program never ran.
+        if record.startedAt == 0, record.phase == .created || record.phase == .initialized { return ContainerObservation(.created) }
         var result = ContainerObservation(
             .exited, startedAt: record.startedAt, exitCode: ExitRecord.unknownCode, restartCount: record.restartCount,
             bootID: record.bootID)

@@ -3,7 +3,7 @@ public enum ControlRequest: Sendable, Hashable {
     /// The container's files are written: make it. The first message of who launched the supervisor, with sequence 0;
     /// answered by `.created` or `.failed`.
     case create
-    /// Run the container that was created. Only from who launched the supervisor.
+    /// Run the container that was created. Only from who launched the supervisor, unless that said `.keep`.
     case start
     /// Connect streams; the message carries one descriptor per stream, in this order.
     case attach(AttachStreams)
@@ -43,6 +43,8 @@ public enum ControlRequest: Sendable, Hashable {
     case watchHealth
     /// Look now whether the container works. Answered by `.probed` when the probe has ended.
     case probe
+    /// The container stays created when who launched the supervisor goes, and anybody may start it. Only from who launched it.
+    case keep
 
     /// A `timeout` of `.stop` that means the configuration's.
     public static let configuredTimeout = Int64.min
@@ -67,13 +69,14 @@ public enum ControlRequest: Sendable, Hashable {
         case .freeze: 16
         case .watchHealth: 17
         case .probe: 18
+        case .keep: 19
         }
     }
 
     public func frame(sequence: UInt32) -> ControlFrame {
         var writer = WireWriter()
         switch self {
-        case .create, .start, .pause, .resume, .query, .reload, .yield, .reopenLog, .freeze, .watchHealth, .probe: break
+        case .create, .start, .pause, .resume, .query, .reload, .yield, .reopenLog, .freeze, .watchHealth, .probe, .keep: break
         case .exec(let id, let terminal):
             writer.string(id)
             writer.boolean(terminal)
@@ -120,6 +123,7 @@ public enum ControlRequest: Sendable, Hashable {
         case 16: self = .freeze
         case 17: self = .watchHealth
         case 18: self = .probe
+        case 19: self = .keep
         default: throw ControlError(.protocol, "read message", cause: "unknown request \(frame.kind)")
         }
     }

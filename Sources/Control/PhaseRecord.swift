@@ -21,6 +21,8 @@ public struct PhaseRecord: Sendable, Hashable {
         public static let exited = Phase(rawValue: 5)
         /// It has ended and its directory is being removed.
         public static let removing = Phase(rawValue: 6)
+        /// Its process waits for `.start` from whoever sends it.
+        public static let initialized = Phase(rawValue: 7)
     }
 
     public var phase: Phase

@@ -29,7 +29,9 @@ public struct SupervisionConfig: Sendable, Hashable {
     public var stopTimeoutSeconds: Int64 = 10
     /// The container's directory is removed when it has ended (`--rm`).
     public var autoRemove = false
-    /// A step of a build: it ends with whoever started it, and nothing is told of it.
+    /// The container is killed when the connection of who launched its supervisor ends before it.
+    public var endsWithStarter = false
+    /// A step of a build: nothing is told of it.
     public var isStep = false
     /// PID 1 is our reaper; config.json has it in `process.args` and the bind mount of the program.
     public var initProcess = false
@@ -82,6 +84,7 @@ public struct SupervisionConfig: Sendable, Hashable {
                 w.field("stopSignal", stopSignal)
                 w.field("stopTimeoutSeconds", stopTimeoutSeconds)
                 w.fieldIfTrue("autoRemove", autoRemove)
+                w.fieldIfTrue("endsWithStarter", endsWithStarter)
                 w.fieldIfTrue("step", isStep)
                 w.fieldIfTrue("initProcess", initProcess)
                 w.fieldIfTrue("ownUserNamespace", ownUserNamespace)
@@ -162,6 +165,7 @@ extension SupervisionConfig {
             case "stopSignal": stopSignal = try parser.int()
             case "stopTimeoutSeconds": stopTimeoutSeconds = try parser.int()
             case "autoRemove": autoRemove = try parser.bool()
+            case "endsWithStarter": endsWithStarter = try parser.bool()
             case "step": isStep = try parser.bool()
             case "initProcess": initProcess = try parser.bool()
             case "ownUserNamespace": ownUserNamespace = try parser.bool()

@@ -21,6 +21,9 @@ extension SupervisorConnection {
     /// Lets the container run; does not wait.
     public func start() throws(ControlError) { try post(.start) }
 
+    /// Leaves the container created when this connection ends.
+    public func keep() throws(ControlError) { try request(.keep) }
+
     /// Waits until the container's program runs.
     ///
     /// - Throws: `.startFailed` with exit code 125, 126 or 127.

@@ -44,8 +44,8 @@ extension Supervisor {
         thaw(after: client)
         guard starter === client else { return }
         starter = nil
-        // Nobody will start it any more, or wants what it makes.
-        if stage == .created { abandon() } else if config.isStep { killAll() }
+        // Nobody will start it any more, or wants what it does.
+        if stage == .created, !isKept { abandon() } else if stage == .running, config.endsWithStarter { killAll() }
     }
 
     func broadcast(_ event: ControlEvent) {

@@ -10,8 +10,15 @@ extension Supervisor {
         switch request {
         case .create: throw refusal("container has been created")
         case .start:
-            guard client === starter, stage == .created else { throw refusal("container is not waiting for start") }
+            guard client === starter || isKept, stage == .created else { throw refusal("container is not waiting for start") }
             start()
+        case .keep:
+            guard client === starter || isKept, stage == .created else { throw refusal("container is not waiting for start") }
+            if isKept { break }
+            isKept = true
+            setPhase(.initialized)
+            tell("init")
+            releaseStandardError()
         case .attach(let streams):
             try attach(streams, descriptors)
             if !streams.isEmpty { tell("attach") }

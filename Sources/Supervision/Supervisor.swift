@@ -51,6 +51,8 @@ package final class Supervisor {
     var unclaimed: [(pid: Int32, status: ExitStatus)] = []
     /// Who launched us; gone before `.start` means that the container is not wanted any more.
     var starter: ControlClient?
+    /// It is wanted whoever goes, and anybody may start it.
+    var isKept = false
     var listener: SharedFD?
     /// Standard input, output and error of who started the container, for the log driver that passes them through. Held for its next runs.
     var givenStreams: [SharedFD] = []
@@ -168,7 +170,7 @@ package final class Supervisor {
 
     /// The starter's standard error was for errors of the start: held on to, `x=$(berth run -d … 2>&1)` would wait for
     /// the container's end.
-    private func releaseStandardError() {
+    func releaseStandardError() {
         guard let null = try? FD.cwd.open("/dev/null", .readWrite) else { return }
         _ = cl_dup3(null.raw, 2, 0)
     }
@@ -176,6 +178,7 @@ package final class Supervisor {
     /// Lets the created container run.
     func start() {
         guard stage == .created else { return }
+        isKept = false
         // The record of the run before goes first: from here on its absence says that an end was not seen.
         let before = config.autoRemove ? nil : try? ExitRecord.load(from: directory.fd)
         _ = cl_unlinkat(directory.raw, ContainerFiles.exitRecord, 0)

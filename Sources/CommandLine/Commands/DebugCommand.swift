@@ -18,7 +18,6 @@ struct DebugCommand {
         request.capAdd = arguments.strings("cap-add")
         request.readOnly = arguments.bool("read-only")
         request.network = arguments.optionalString("network")
-        request.detachKeys = arguments.string("detach-keys")
         request.platform = arguments.string("platform")
         request.pull = ContainerRequest.PullPolicy(rawValue: arguments.string("pull")) ?? .missing
         do throws(EngineError) {
@@ -42,7 +41,7 @@ struct DebugCommand {
         session.tellWarnings()
         var streams: AttachStreams = request.openStdin ? [.input, .output] : [.output]
         if !request.terminal { streams.insert(.error) }
-        return try Foreground.run(starting, streams, keys: request.detachKeys, proxy: true, session)
+        return try Foreground.run(starting, streams, keys: nil, proxy: true, session)
     }
 
     private func image(_ request: DebugRequest) throws(CommandError) -> String {

@@ -216,6 +216,7 @@ struct WaitCommand {
         guard let interval = DurationOption.parse(text) ?? Int64(text).flatMap({ $0 >= 0 && $0 < 1 << 40 ? $0 * 1_000_000 : nil }) else {
             throw CommandError("invalid interval \"\(text)\": give a duration as 250ms or 5s")
         }
+        if arguments.bool("exit-first-match") { return try waitForFirst(chosen, max(interval, 1_000_000)) }
         return session.forEach(try session.containers()) { (name) throws(EngineError) in
             do throws(EngineError) {
                 return "\(try session.engine.wait(name, for: chosen, interval: max(interval, 1_000_000)))"
@@ -224,6 +225,25 @@ struct WaitCommand {
                 throw error
             }
         }
+    }
+}
+
+extension WaitCommand {
+    /// Of those that are not there nothing can be waited for, but with `--ignore` as for the others.
+    private func waitForFirst(_ conditions: [WaitCondition], _ interval: Int64) throws(CommandError) -> Int32 {
+        var (names, missing): ([String], Bool) = ([], false)
+        for name in try session.containers() {
+            do throws(EngineError) { names.append(try session.engine.container(name).id) } catch {
+                guard session.arguments.bool("ignore"), error.code == .notFound else { throw CommandError(error) }
+                missing = true
+            }
+        }
+        let waited = names
+        let code = missing && names.isEmpty ? -1 : try engine { () throws(EngineError) in
+            try session.engine.waitForFirst(of: waited, for: conditions, interval: interval)
+        }
+        session.print("\(code)")
+        return 0
     }
 }
 

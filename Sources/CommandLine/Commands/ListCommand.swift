@@ -130,6 +130,7 @@ struct ContainerRow {
         let seen = view.observation
         switch seen.status {
         case .created, .starting: return "Created"
+        case .initialized: return "Initialized"
         case .running, .stopping:
             return "Up " + HumanTime.span(nanoseconds: max(0, now &- seen.startedAt))
                 + (seen.supervisorLost ? " (supervisor lost)" : health)
@@ -215,7 +216,7 @@ struct ContainerFilter {
                 throw .invalid("invalid filter 'is-task=\(value)'")
             }
             if key == "status" {
-                let states = ["created", "restarting", "running", "removing", "paused", "exited", "dead"]
+                let states = ["created", "initialized", "restarting", "running", "removing", "paused", "exited", "dead"]
                 guard states.contains(value) else { throw .invalid("invalid filter 'status=\(value)'") }
             }
             if key == "publish" || key == "expose" {

@@ -10,6 +10,7 @@ struct MountCommand {
     init(_ session: Session) { self.session = session }
 
     func containers() throws(CommandError) -> Int32 {
+        try session.requireMounts("mount")
         try requireFormat()
         let names = try session.containers()
         if names.isEmpty, !session.isGiven("all") {
@@ -23,6 +24,7 @@ struct MountCommand {
     }
 
     func images() throws(CommandError) -> Int32 {
+        try session.requireMounts("image mount")
         try requireFormat()
         var names = arguments.positionals
         if session.isGiven("all") { names += try engine { () throws(EngineError) in try session.engine.images() }.map(\.id) }
@@ -98,6 +100,7 @@ struct UnmountCommand {
     init(_ session: Session) { self.session = session }
 
     func containers() throws(CommandError) -> Int32 {
+        try session.requireMounts("unmount")
         let force = arguments.bool("force")
         if session.isGiven("all") {
             return session.forEach(try engine { () throws(EngineError) in try session.engine.allMountedContainers() }) { (id) throws(EngineError) in
@@ -108,9 +111,17 @@ struct UnmountCommand {
     }
 
     func images() throws(CommandError) -> Int32 {
+        try session.requireMounts("image unmount")
         let force = arguments.bool("force")
         var names = arguments.positionals
         if session.isGiven("all") { names = try engine { () throws(EngineError) in try session.engine.allMountedImages() } }
         return session.forEach(names) { (name) throws(EngineError) in try session.engine.unmountImage(name, force: force) }
+    }
+}
+
+extension Session {
+    /// Before anything is looked at: outside of `unshare` an ordinary user has no mounts.
+    fileprivate func requireMounts(_ command: String) throws(CommandError) {
+        do throws(EngineError) { try engine.requireMounts(command) } catch { throw CommandError(error.description, status: 125) }
     }
 }

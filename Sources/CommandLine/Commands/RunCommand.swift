@@ -85,9 +85,10 @@ extension ContainerDefinition {
 enum Foreground {
     /// Starts it with this command's streams, and waits for its end.
     ///
+    /// - Parameter keys: that detach; empty: the usual ones, nil: none.
     /// - Returns: the container's exit status.
     static func run(
-        _ starting: StartingContainer, _ streams: AttachStreams, keys: String, proxy: Bool, _ session: Session
+        _ starting: StartingContainer, _ streams: AttachStreams, keys: String?, proxy: Bool, _ session: Session
     ) throws(CommandError) -> Int32 {
         let definition = starting.definition
         // Who does not want its output gets what it can be found by, before input is taken.
@@ -110,11 +111,15 @@ enum Foreground {
     }
 
     static func options(
-        _ definition: ContainerDefinition, keys: String, proxy: Bool
+        _ definition: ContainerDefinition, keys: String?, proxy: Bool
     ) throws(ControlError) -> AttachSession.Options {
         var options = AttachSession.Options()
         options.terminal = definition.terminal
         options.forwardSignals = proxy
+        guard let keys else {
+            options.detachKeys = nil
+            return options
+        }
         let text = keys.isEmpty ? definition.detachKeys : keys
         if !text.isEmpty { options.detachKeys = try DetachKeys.parse(text) }
         return options

@@ -164,7 +164,7 @@ extension CommandTable {
                 Example("Until it ends", "berth wait job"),
             ], arity: Self.latestOr(.atLeast(1)),
             completion: [.names(.containers)], flags: ContainerFlags.wait,
-            unsupported: { Flag.unsupported(switches: "exit-first-match") }, run: action(.wait))
+            run: action(.wait))
     }
 
     var healthcheck: Command {

@@ -13,7 +13,8 @@ extension CommandTable {
                 looked into are at /target. Of a container that runs its processes and
                 its network are seen, and what is written to /target is written to it;
                 nothing of the tools is to be found in it. Of any other container, and
-                of images, nothing is changed: what is written is thrown away.
+                of images, nothing is changed: what is written is thrown away. All of
+                it ends with this command, however that ends.
                 """,
             examples: [
                 Example("A shell beside what runs", "berth debug web"),
@@ -31,8 +32,6 @@ enum DebugFlags {
         [
             .list("cap-add", nil, "Add a capability to the command's", completion: .names(.capabilities)),
             .string("command", "c", "Give this to the shell to run"),
-            .string(
-                "detach-keys", nil, "Keys that leave the command running and end this one", check: ValueRules.detachKeys),
             .list(
                 "env", "e", "Environment variable, as NAME=value, or NAME to pass on this shell's",
                 completion: .names(.environment), check: ValueRules.environment),

@@ -46,8 +46,8 @@ struct CommandTable: Sendable {
             images("images").grouped(.common), pull.grouped(.common), push.grouped(.common), version.grouped(.common),
             info("info").grouped(.common),
             builder, container, healthcheck, image, manifest, network, registry, system, volume,
-            attach, commit, copy, create, debug, diff, events, export, history, `import`, inspect, kill, load, login, logout, logs, mount,
-            pause, port,
+            attach, commit, copy, create, debug, diff, events, export, history, `import`, initialize, inspect, kill, load, login, logout,
+            logs, mount, pause, port,
             rename, restart, rm("rm"),
             rmi("rmi"), save, search,
             start, stats, stop, tag, top, unmount("unmount", aliases: ["umount"]), unpause, unshare, untag, update, wait,
@@ -57,7 +57,7 @@ struct CommandTable: Sendable {
     private var container: Command {
         .group("container", summary: "Manage containers") {
             [
-                attach, cleanUp, commit, copy, create, debug, diff, exec, containerExists, export, inspectContainer, kill, logs, mount,
+                attach, cleanUp, containerClone, commit, copy, create, debug, diff, exec, containerExists, export, initialize, inspectContainer, kill, logs, mount,
                 ps("ls", aliases: ["list", "ps"]), pause, containerPrune, port, rename, restart, rm("rm", aliases: ["remove"]), run, start,
                 stats, stop, top, unmount("unmount", aliases: ["umount"]), unpause, update, wait,
             ]

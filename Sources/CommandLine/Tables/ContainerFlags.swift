@@ -51,6 +51,7 @@ enum ContainerFlags {
                 "condition", nil, .stringSlice,
                 "What to wait for, one of several: exited, healthy, unhealthy, running, paused, removed and others",
                 completion: .values(ValueWords.waitConditions)),
+            .bool("exit-first-match", nil, "End when a condition holds for the first of the containers, and print its exit code alone"),
             .bool("ignore", nil, "Print -1 for containers that do not exist"),
             .string("interval", "i", "Time between two looks for what nobody tells", value: "duration", default: "250ms"), latest(),
         ]

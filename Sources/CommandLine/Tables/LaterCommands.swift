@@ -4,7 +4,7 @@ enum LaterCommands {
     static let spellings: Set<String> = Set(
         (top.split(whereSeparator: { $0 == " " || $0 == "\n" }).map(String.init)
             + below(
-                "container", "checkpoint clone restore runlabel")
+                "container", "checkpoint restore runlabel")
             + below("image", "diff scp sign tree trust")
             + below(
                 "system", "connection dial-stdio hyperv-prep migrate renumber reset service")
@@ -12,7 +12,7 @@ enum LaterCommands {
 
     private static let top = """
         artifact auto-update buildx checkpoint compose config context dial-stdio
-        farm generate init kube machine node plugin pod
+        farm generate kube machine node plugin pod
         quadlet secret service stack swarm trust
         """
 

@@ -3,7 +3,7 @@ enum Verb: String, Sendable, CaseIterable {
     case run, create, start, stop, kill, restart, rm, ps, logs, exec, attach, wait, top, pause, unpause, rename, port, update, stats
     case build, builderPrune
     case copy, diff, export, commit
-    case debug, mount, unmount, imageMount, imageUnmount
+    case initialize, containerClone, debug, mount, unmount, imageMount, imageUnmount
     case containerExists, containerCleanUp, unshare
     /// `berth inspect`: any object; the other two take one kind only.
     case inspect, inspectContainer, inspectImage

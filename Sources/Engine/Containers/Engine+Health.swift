@@ -9,7 +9,7 @@ extension ContainerView {
     public var health: HealthStatus {
         guard definition.health?.hasProbe == true else { return .none }
         switch observation.status {
-        case .created, .starting: return .none
+        case .created, .starting, .initialized: return .none
         case .running, .paused, .stopping: return observation.supervisorLost ? .unhealthy : observation.health
         case .restarting, .exited, .removing, .removed: return .unhealthy
         }

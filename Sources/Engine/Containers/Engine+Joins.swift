@@ -47,7 +47,7 @@ extension Engine {
             guard case .container(let id) = definition[keyPath: path] else { continue }
             let other = try container(id)
             if kind == .ipc, id != target { try checkShares(other) }
-            guard other.isAlive, other.observation.pid > 0 else {
+            guard other.hasProcess, other.observation.pid > 0 else {
                 if starting {
                     throw EngineError(
                         .conflict,
@@ -80,7 +80,7 @@ extension Engine {
     private func findTarget(_ id: String, _ result: inout JoinedNamespaces) throws(EngineError) {
         let other = try container(id)
         let pid = other.observation.pid
-        guard other.isAlive, pid > 0, let process = JoinedProcess(pid: pid), try observe(id).pid == pid else {
+        guard other.hasProcess, pid > 0, let process = JoinedProcess(pid: pid), try observe(id).pid == pid else {
             throw EngineError(.conflict, sentence: "container \(other.name) has ended meanwhile: try again")
         }
         result.pinned.append(process)

@@ -15,6 +15,7 @@ public struct ContainerView: Sendable {
     public var id: String { definition.id }
     public var name: String { definition.name }
     public var isAlive: Bool { observation.status.isAlive }
+    public var hasProcess: Bool { observation.status.hasProcess }
 }
 
 extension Engine {
@@ -49,7 +50,7 @@ extension Engine {
     public func container(_ text: String) throws(EngineError) -> ContainerView {
         let definition = try self.definition(of: text)
         let observation = try observe(definition.id)
-        if observation.status == .removed, isGone(definition) {
+        if isOver(definition, observation) {
             forget(definition)
             throw .noSuchContainer(text)
         }
@@ -84,7 +85,7 @@ extension Engine {
             } catch {
                 throw EngineError(control: error)
             }
-            if observation.status == .removed, isGone(definition) {
+            if isOver(definition, observation) {
                 gone.append(definition)
                 continue
             }
@@ -93,6 +94,18 @@ extension Engine {
         }
         for definition in gone { forget(definition) }
         return result
+    }
+
+    /// Whether a container is one no more, whatever is left of it.
+    ///
+    /// Of a debug session nothing is to be started again: it is over where no supervisor has it, and none is on its way, which would
+    /// have the lock.
+    private func isOver(_ definition: ContainerDefinition, _ observation: ContainerObservation) -> Bool {
+        switch observation.status {
+        case .removed: isGone(definition)
+        case .created, .exited: definition.endsWithCommand
+        default: false
+        }
     }
 
     /// Whether a container without a directory, or with the marker of a removal in it, is one no more.

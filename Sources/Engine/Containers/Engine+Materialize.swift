@@ -79,6 +79,7 @@ extension Engine {
         config.stopSignal = definition.stopSignal
         config.stopTimeoutSeconds = definition.stopTimeout
         config.autoRemove = definition.autoRemove
+        config.endsWithStarter = definition.endsWithCommand || definition.isStep
         config.isStep = definition.isStep
         config.initProcess = definition.`init`
         config.ownUserNamespace = plan.hasUserNamespace

@@ -20,7 +20,10 @@ extension Engine {
                     + "remove")
         }
         for _ in 0..<500 {
-            if view.isAlive || view.observation.status == .restarting || view.observation.status == .starting {
+            // Nothing of it has run.
+            if view.observation.status == .initialized {
+                try killForRemoval(view)
+            } else if view.isAlive || view.observation.status == .restarting || view.observation.status == .starting {
                 guard force else { throw refusal(view, text) }
                 try killForRemoval(view)
             }
@@ -190,7 +193,7 @@ extension Engine {
     /// - Throws: `.conflict` for one that runs.
     public func cleanUp(_ text: String) throws(EngineError) -> String {
         let view = try container(text)
-        let isBusy = view.isAlive || view.observation.status == .restarting || view.observation.status == .starting
+        let isBusy = view.hasProcess || view.observation.status == .restarting || view.observation.status == .starting
         let directory = try? FD.cwd.open(roots.container(view.id), [.readOnly, .directory, .noFollow])
         // The lock keeps a start away from what is taken down.
         guard !isBusy, let directory, let lock = try acquireLock(directory.fd, view.id) else {

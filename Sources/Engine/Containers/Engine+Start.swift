@@ -82,6 +82,9 @@ extension Engine {
             throw EngineError(.conflict, sentence: "cannot start a paused container, try unpause instead", exitCode: 1)
         case .removing, .removed:
             throw EngineError(.conflict, sentence: "container is marked for removal and cannot be started", exitCode: 1)
+        case .initialized:
+            guard let connection = try connect(view.id) else { return .busy }
+            return .started(StartingContainer(definition: view.definition, connection: connection))
         case .created, .exited: break
         }
         let streams = try streams(for: view.definition)

@@ -71,7 +71,7 @@ extension Engine {
     @discardableResult
     func stop(_ view: ContainerView, signal: Int32? = nil, timeout: Int64? = nil) throws(EngineError) -> Bool {
         let status = view.observation.status
-        guard view.isAlive || status == .restarting || status == .starting else { return false }
+        guard view.hasProcess || status == .restarting || status == .starting else { return false }
         if view.observation.supervisorLost {
             try endWithoutSupervisor(
                 view, signal: signal ?? view.definition.stopSignal, timeout: timeout ?? view.definition.stopTimeout)
@@ -83,7 +83,11 @@ extension Engine {
         }
         connection.watch(view.observation.supervisor)
         if status == .paused { try? connection.resume() }
-        _ = try controlled { () throws(ControlError) in try connection.stop(signal: signal, timeout: timeout) }
+        do throws(ControlError) { _ = try connection.stop(signal: signal, timeout: timeout) } catch {
+            // Its program never ran, and its supervisor went of itself before it heard us: who wanted the container has gone.
+            if error.code == .disconnected, !view.isAlive { return false }
+            throw EngineError(control: error)
+        }
         if view.definition.autoRemove { waitForRemoval(connection, view.definition) }
         return true
     }

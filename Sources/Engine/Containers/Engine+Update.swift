@@ -53,7 +53,7 @@ extension Engine {
     private func applyLimits(
         of new: ContainerDefinition, insteadOf old: ContainerDefinition, _ view: ContainerView
     ) throws(EngineError) {
-        guard view.isAlive, new.resources != old.resources else { return }
+        guard view.hasProcess, new.resources != old.resources else { return }
         let devices = try DeviceNumber.find(new.resources.deviceLimits + old.resources.deviceLimits)
         let resources = new.resources.change(from: old.resources, defaultPids: SpecBuilder.defaultPids, devices)
         if resources == LinuxResources() { return }

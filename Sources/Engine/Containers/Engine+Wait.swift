@@ -10,7 +10,7 @@ public enum WaitCondition: Sendable, Hashable {
     case nextExit
     /// It is not there any more.
     case removed
-    case created, running, paused, stopping, removing
+    case created, initialized, running, paused, stopping, removing
     case healthy, unhealthy
 
     /// - Throws: `.invalid` with podman's sentence.
@@ -19,7 +19,8 @@ public enum WaitCondition: Sendable, Hashable {
         case "not-running", "exited", "stopped": self = .notRunning
         case "next-exit": self = .nextExit
         case "removed": self = .removed
-        case "created", "configured", "initialized": self = .created
+        case "created", "configured": self = .created
+        case "initialized": self = .initialized
         case "running": self = .running
         case "paused": self = .paused
         case "stopping": self = .stopping
@@ -42,6 +43,7 @@ public enum WaitCondition: Sendable, Hashable {
         case .nextExit: return seen.finishedAt != before.finishedAt || before.status.isAlive && seen.status == .exited
         case .removed: return false
         case .created: return seen.status == .created || seen.status == .starting
+        case .initialized: return seen.status == .initialized
         case .running: return seen.status == .running || seen.status == .stopping
         case .paused: return seen.status == .paused
         case .stopping: return seen.status == .stopping
@@ -91,6 +93,43 @@ extension Engine {
                 throw EngineError(.notFound, sentence: "container \(view.name) was removed while it was waited for", exitCode: 1)
             }
         }
+    }
+
+    /// Waits until one of some conditions holds for one of several containers.
+    ///
+    /// - Parameters:
+    ///   - ids: not empty, of containers that are there.
+    ///   - interval: nanoseconds between two looks.
+    /// - Returns: as ``wait(_:for:interval:)``, for the first that was found.
+    public func waitForFirst(of ids: [String], for conditions: [WaitCondition], interval: Int64) throws(EngineError) -> Int {
+        var before: [String: ContainerView] = [:]
+        // Of a container that goes with its end only its supervisor can say how that was.
+        var connections: [String: SupervisorConnection] = [:]
+        while true {
+            for id in ids {
+                if connections[id] == nil { connections[id] = try connect(id) }
+                if let connection = connections[id], conditions.contains(.notRunning), let code = exitCode(told: connection) { return code }
+                let view: ContainerView
+                do throws(EngineError) { view = try container(id) } catch {
+                    guard error.code == .notFound, let last = before[id] else { throw error }
+                    return conditions.contains(where: \.hasExitCode) ? max(last.observation.exitCode, 0) : -1
+                }
+                let first = before[id] ?? view
+                if let met = conditions.first(where: { $0.holds(view, since: first.observation) }) {
+                    return met.hasExitCode ? view.observation.exitCode : -1
+                }
+                if before[id] == nil { before[id] = view }
+            }
+            usleep(UInt32(clamping: min(interval, 1_000_000_000) / 1000))
+        }
+    }
+
+    /// What a supervisor has told of its container's end by now.
+    private func exitCode(told connection: SupervisorConnection) -> Int? {
+        while let event = try? connection.receive(timeout: 0) {
+            if case .exited(let record, restarting: false) = event { return record.exitCode }
+        }
+        return nil
     }
 
     /// Returns when the supervisor has told something, and after the interval at the latest.

@@ -17,7 +17,6 @@ public struct DebugRequest: Sendable {
     public var readOnly = false
     /// Nil: as `run` would have it. Of a container that runs it is always that container's.
     public var network: String?
-    public var detachKeys = ""
     public var pull = ContainerRequest.PullPolicy.missing
     /// Of the tools' image; empty is the host's.
     public var platform = ""

@@ -55,8 +55,8 @@ extension Engine {
         // With it, others' memory and files are seen that the kernel calls the same user's; and by it, programs of the target that lack
         // it cannot trace those of ours (ptrace(2), "access mode checking").
         request.definition.capAdd = debug.capAdd + ["SYS_PTRACE"]
-        request.definition.detachKeys = debug.detachKeys
         request.definition.autoRemove = true
+        request.definition.endsWithCommand = true
         request.definition.log.driver = "none"
         switch try debugTarget(debug.target) {
         case .running(let view): try joinTarget(view, debug, &request.definition)
@@ -90,7 +90,7 @@ extension Engine {
             case .removing, .removed: throw EngineError(.conflict, sentence: "container \(view.name) is being removed")
             // Between two runs there is nothing to join: what failed can be looked for in its files.
             case .restarting: return .stopped(view)
-            default: return view.isAlive && view.observation.pid > 0 ? .running(view) : .stopped(view)
+            default: return view.hasProcess && view.observation.pid > 0 ? .running(view) : .stopped(view)
             }
         }
         throw EngineError(.conflict, sentence: "container \(text) is being started by another command")
@@ -145,6 +145,8 @@ extension Engine {
 
     private func asSeenByDebug(_ mount: MountDefinition) -> MountDefinition? {
         var copy = VolumesFromOption.inheriting(mount)
+        // As its start finds it: an image may have links there, which mean its own files.
+        copy.base = DebugRequest.place
         copy.target = DebugRequest.place + mount.target
         copy.propagation = ""
         copy.isOverlay = false

@@ -96,6 +96,7 @@ extension ContainerDefinition {
         writer.fieldIfTrue("autoRemove", autoRemove)
         writer.fieldIfNotEmpty("stepUpper", stepUpper)
         writer.fieldIfNotEmpty("stepWork", stepWork)
+        writer.fieldIfTrue("endsWithCommand", endsWithCommand)
         if restart.name != .no { writer.field("restart", restart.text) }
         writer.field("logDriver", log.driver)
         writer.field("logMaximumSize", log.maximumSize)
@@ -236,6 +237,7 @@ extension ContainerDefinition {
         case "autoRemove": autoRemove = try parser.bool()
         case "stepUpper": stepUpper = try parser.string()
         case "stepWork": stepWork = try parser.string()
+        case "endsWithCommand": endsWithCommand = try parser.bool()
         case "restart": restart = (try? RestartRequest(option: try parser.string())) ?? RestartRequest()
         case "logDriver": log.driver = try parser.string()
         case "logMaximumSize": log.maximumSize = try parser.int()

@@ -102,6 +102,8 @@ public struct ContainerDefinition: Sendable, Hashable {
     /// Of a step of a build: where overlay keeps what it writes, and overlay's own directory. Empty for containers.
     var stepUpper = ""
     var stepWork = ""
+    /// It is killed when the command that started it ends before it.
+    public var endsWithCommand = false
     public var restart = RestartRequest()
     public var log = LogRequest()
     /// Nil: neither the flags nor the image say anything of it.

@@ -6,6 +6,7 @@ extension MountDefinition {
             writer.field("type", kind.rawValue)
             writer.fieldIfNotEmpty("source", source)
             writer.field("target", target)
+            writer.fieldIfNotEmpty("base", base)
             writer.fieldIfTrue("readOnly", readOnly)
             if recursiveReadOnly != .ifPossible { writer.field("recursiveReadOnly", recursiveReadOnly.rawValue) }
             writer.fieldIfNotEmpty("propagation", propagation)
@@ -37,6 +38,7 @@ extension MountDefinition {
             case "type": kind = Kind(rawValue: try parser.string()) ?? .bind
             case "source": source = try parser.string()
             case "target": target = try parser.string()
+            case "base": base = try parser.string()
             case "readOnly": readOnly = try parser.bool()
             case "recursiveReadOnly":
                 recursiveReadOnly = RecursiveReadOnly(rawValue: try parser.string()) ?? .ifPossible

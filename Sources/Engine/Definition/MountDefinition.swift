@@ -27,6 +27,8 @@ public struct MountDefinition: Hashable, Sendable {
     public var source: String
     /// Absolute path in the container, canonical.
     public var target: String
+    /// A directory of the container that no link of ``target``, which begins with it, leads out of; empty: its root.
+    public var base = ""
     public var readOnly = false
     public var recursiveReadOnly = RecursiveReadOnly.ifPossible
     /// `rprivate` when empty.

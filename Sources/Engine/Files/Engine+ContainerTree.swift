@@ -25,7 +25,7 @@ extension Engine {
         var (words, held): ([String], [SharedFD]) = ([], [])
         for name in names {
             let view = try settledContainer(name)
-            guard view.isAlive, let tree = try runningTree(view, recursive: withMounts) else { continue }
+            guard view.hasProcess, let tree = try runningTree(view, recursive: withMounts) else { continue }
             try during("pass descriptor") { () throws(SystemError) in try tree.fd.setCloseOnExec(false) }
             words.append("\(view.id):\(tree.raw)")
             held.append(tree)
@@ -64,7 +64,7 @@ extension Engine {
         for _ in 0..<500 {
             let view = try settledContainer(text)
             let ids = try idTranslation(view.definition)
-            if view.isAlive {
+            if view.hasProcess {
                 let opened = Engine.isHelper ? try importedTree(view.id) : try runningTree(view, recursive: use != .rootOnly)
                 if let opened { return ContainerTree(root: opened, ids: ids, isRootReadOnly: view.definition.readOnlyRoot) }
                 if Engine.isHelper { throw EngineError(.startedMeanwhile, sentence: "container \(view.name) was started meanwhile") }

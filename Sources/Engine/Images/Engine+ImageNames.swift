@@ -116,5 +116,5 @@ extension Engine {
 
 extension ContainerObservation.Status {
     /// Whether its processes live, or come back by themselves.
-    fileprivate var usesImage: Bool { isAlive || self == .starting || self == .restarting }
+    fileprivate var usesImage: Bool { hasProcess || self == .starting || self == .restarting }
 }

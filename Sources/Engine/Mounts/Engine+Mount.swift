@@ -23,14 +23,13 @@ public struct MountedObject: Sendable {
 /// takes the topmost away. So there is nothing to be written down that a command could be killed before it writes it.
 ///
 /// A container that runs and its mount show the same file system. One that does not run is mounted as a start would do it, and a start
-/// takes what is mounted then: two overlays over one writable layer would not know of each other.
+/// takes what is mounted then: two overlays over one writable layer would not know of each other. To be called after
+/// ``requireMounts(_:)``.
 extension Engine {
     private var containerMounts: String { roots.run + "/mounts/containers" }
 
     /// - Returns: where its files are.
-    /// - Throws: `.permission` for an ordinary user outside of `unshare`.
     public func mount(_ text: String) throws(EngineError) -> String {
-        try requireMounts("mount")
         for _ in 0..<500 {
             let view = try settledContainer(text)
             if let path = try mount(view) { return path }
@@ -40,7 +39,9 @@ extension Engine {
     }
 
     /// Ordinary users have mounts only in namespaces of their own.
-    func requireMounts(_ command: String) throws(EngineError) {
+    ///
+    /// - Throws: `.permission` with what to type.
+    public func requireMounts(_ command: String) throws(EngineError) {
         guard host.isRootless else { return }
         throw EngineError(
             .permission,
@@ -54,7 +55,7 @@ extension Engine {
         let directory = try during("open directory of container", view.id) { () throws(SystemError) in
             try FD.cwd.open(path, [.readOnly, .directory, .noFollow])
         }
-        if view.isAlive { return try mount(view, path) }
+        if view.hasProcess { return try mount(view, path) }
         // No start comes between our look and our mount. Let go of by whatever ends this.
         guard let lock = try acquireLock(directory.fd, view.id) else { return nil }
         // Removed, or started and its supervisor killed, since we looked.
@@ -75,7 +76,7 @@ extension Engine {
     /// What is mounted already, what its programs see, or its layers.
     private func files(of view: ContainerView, _ path: String) throws(EngineError) -> SharedFD? {
         if let mounted = try sharedRoot(of: view.id) { return mounted }
-        if view.isAlive {
+        if view.hasProcess {
             if isInsideUserNamespace {
                 throw EngineError(
                     .conflict,
@@ -136,7 +137,6 @@ extension Engine {
     ///
     /// - Returns: the container's id.
     public func unmount(_ text: String, force: Bool) throws(EngineError) -> String {
-        try requireMounts("unmount")
         let view: ContainerView
         do throws(EngineError) { view = try container(text) } catch {
             // Of a container that has been removed something may be left: of --rm, by a command that was killed.

@@ -13,9 +13,7 @@ extension Engine {
     }
 
     /// - Returns: the image's id, and where its files are.
-    /// - Throws: `.permission` for an ordinary user outside of `unshare`.
     public func mountImage(_ text: String) throws(EngineError) -> (id: String, path: String) {
-        try requireMounts("image mount")
         let id = try image(text).id
         let path = mountPoint(ofImage: id)
         let store = try self.store()
@@ -50,7 +48,6 @@ extension Engine {
     ///
     /// - Returns: the image's id.
     public func unmountImage(_ text: String, force: Bool) throws(EngineError) -> String {
-        try requireMounts("image unmount")
         let id: String
         do throws(EngineError) { id = try image(text).id } catch {
             guard error.code == .notFound, text.utf8.count == 64, !text.utf8.contains(0x2f), try takeDown(mountPoint(ofImage: text))

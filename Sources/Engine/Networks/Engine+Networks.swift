@@ -295,7 +295,7 @@ extension Engine {
     /// Whether a container runs, is about to or will be started again by its supervisor.
     func hasSupervisor(_ id: String) -> Bool {
         guard let status = try? observe(id).status else { return true }
-        return status.isAlive || status == .starting || status == .restarting
+        return status.hasProcess || status == .starting || status == .restarting
     }
 }
 

@@ -47,7 +47,7 @@ public struct HostFacts: Sendable {
             hasCgroupV2: FD.cwd.exists("/sys/fs/cgroup/cgroup.controllers"))
         if Engine.isHelper { facts.isRootless = true }
         // Asked only where it matters: see SpecBuilder.messageQueue().
-        if facts.isRootless { facts.showsMessageQueues = FD.cwd.exists("/dev/mqueue") }
+        facts.showsMessageQueues = FD.cwd.exists("/dev/mqueue")
         return facts
     }
 

@@ -36,7 +36,11 @@ extension SpecBuilder {
             let right = depth($1.element.mount.target)
             return left == right ? $0.offset < $1.offset : left < right
         }
-        for (_, bound) in sorted { result.append(mount(bound)) }
+        for (_, bound) in sorted {
+            var made = mount(bound)
+            if !bound.mount.base.isEmpty { made.options.append("base=" + bound.mount.base) }
+            result.append(made)
+        }
         return result
     }
 
@@ -100,7 +104,7 @@ extension SpecBuilder {
 
     private func messageQueue() -> Mount? {
         let flags = ["nosuid", "noexec", "nodev"]
-        if inputs.ownUserNamespace, !ownIPC {
+        if inputs.ownUserNamespace, !ownIPC, !joinsOwner(.ipc) {
             // Only the owner of the IPC namespace may mount its queues, and not every host shows them.
             guard inputs.host.showsMessageQueues else { return nil }
             return Mount(

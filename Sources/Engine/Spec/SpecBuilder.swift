@@ -167,7 +167,7 @@ public struct SpecBuilder {
     /// procfs can only be mounted by who owns the pid namespace.
     var bindsProcfs: Bool { inputs.ownUserNamespace && !ownPID && !joinsOwner(.pid) }
 
-    private func joinsOwner(_ kind: SpecInputs.NamespaceKind) -> Bool {
+    func joinsOwner(_ kind: SpecInputs.NamespaceKind) -> Bool {
         inputs.joinedUserNamespace != nil && inputs.joined[kind] != nil
     }
 }

@@ -65,7 +65,7 @@ extension Engine {
         var report = PruneReport()
         for view in try containers() {
             let status = view.observation.status
-            if view.isAlive || status == .starting || status == .restarting { continue }
+            if view.hasProcess || status == .starting || status == .restarting { continue }
             if let until = filter.until, view.definition.createdAt >= until { continue }
             if !filter.admits(view.definition.labels) { continue }
             let size = space(of: view.id, in: roots.containers)

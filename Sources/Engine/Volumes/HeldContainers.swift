@@ -30,7 +30,7 @@ extension Engine {
                 .conflict,
                 sentence: "\(purpose) \(name): volume is in use by the running container \(view.name); stop it first: "
                     + "berth stop \(view.name)")
-            if view.isAlive || view.observation.status == .restarting || view.observation.status == .starting { throw running }
+            if view.hasProcess || view.observation.status == .restarting || view.observation.status == .starting { throw running }
             // After power loss the row may be all there is.
             let path = try stored { () throws(StoreError) in try store.makeContainerDirectory(id) }
             let directory = try during("open directory of container", id) { () throws(SystemError) in

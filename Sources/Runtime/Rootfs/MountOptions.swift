@@ -21,6 +21,8 @@ struct MountOptions {
     var copyUp = false
     /// Binds: a path below the source that is mounted instead of it, and never leads out of it (our extension).
     var subpath = ""
+    /// A directory of the container that the destination, which begins with it, does not lead out of (our extension).
+    var base = ""
     /// Mounted by the creator, with its privileges and in its network, not from inside the container (our extension).
     var byCreator = false
     /// Superblock flags for file systems that are not binds: name as fsconfig(2) wants it.
@@ -94,6 +96,10 @@ struct MountOptions {
         }
         if option.utf8.starts(with: "subpath=".utf8) {
             subpath = String(option.dropFirst(8))
+            return
+        }
+        if option.utf8.starts(with: "base=".utf8) {
+            base = String(option.dropFirst(5))
             return
         }
         data.append(option)

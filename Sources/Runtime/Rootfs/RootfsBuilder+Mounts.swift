@@ -7,7 +7,26 @@ extension RootfsBuilder {
     /// One entry of `mounts`.
     mutating func attach(_ mount: Mount, _ index: Int) throws(RuntimeError) {
         let options = MountOptions(mount.options)
-        let destination = cleanPath(mount.destination)
+        if !options.base.isEmpty { return try attach(mount, index, below: options.base) }
+        try attach(mount, index, cleanPath(mount.destination), options)
+    }
+
+    /// With a directory of the container in place of its root.
+    private mutating func attach(_ mount: Mount, _ index: Int, below base: String) throws(RuntimeError) {
+        let (options, destination) = (MountOptions(mount.options), cleanPath(mount.destination))
+        guard base != "/", destination.hasPrefix(cleanPath(base) + "/") else {
+            throw .invalid("mounts", "\"\(destination)\" is not below its base \"\(base)\"")
+        }
+        let place = try kernel { () throws(SystemError) in try root.open(base, .directory) }
+        let whole = root
+        root = RootfsPath(root: place.fd)
+        defer { root = whole }
+        try attach(mount, index, String(destination.dropFirst(cleanPath(base).count)), options)
+    }
+
+    private mutating func attach(
+        _ mount: Mount, _ index: Int, _ destination: String, _ options: MountOptions
+    ) throws(RuntimeError) {
         guard destination != "/" else { throw .invalid("destination", "the root of the container cannot be mounted over") }
         try refuseUnderProc(destination, mount, options)
         if options.bind || mount.type == "bind" {
