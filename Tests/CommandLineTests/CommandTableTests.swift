@@ -69,7 +69,10 @@ enum Table {
         ("container export c", .export), ("commit -m x c n:1", .commit), ("container commit c", .commit),
         ("container stats a b", .stats), ("container exists c", .containerExists), ("container cleanup -a", .containerCleanUp),
         ("unshare id -u", .unshare), ("stop -a", .stop), ("kill --latest", .kill), ("rm --filter name=x", .rm), ("exec -l x", .exec),
-        ("port -a", .port), ("top -l", .top), ("top -l aux", .top),
+        ("port -a", .port), ("top -l", .top), ("top -l aux", .top), ("debug c", .debug), ("container debug c x -y", .debug),
+        ("mount", .mount), ("container mount c", .mount), ("mount -a", .mount), ("unmount c", .unmount), ("umount -l", .unmount),
+        ("container umount -a", .unmount), ("image mount i", .imageMount), ("image umount i", .imageUnmount), ("init c", .initialize),
+        ("container init -a", .initialize), ("container clone c n i", .containerClone),
         ("build -t x .", .build), ("image build .", .build), ("builder build .", .build), ("builder prune -af", .builderPrune),
     ]
 

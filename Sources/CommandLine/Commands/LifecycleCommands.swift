@@ -239,9 +239,12 @@ extension WaitCommand {
             }
         }
         let waited = names
-        let code = missing && names.isEmpty ? -1 : try engine { () throws(EngineError) in
-            try session.engine.waitForFirst(of: waited, for: conditions, interval: interval)
-        }
+        let code =
+            missing && names.isEmpty
+            ? -1
+            : try engine { () throws(EngineError) in
+                try session.engine.waitForFirst(of: waited, for: conditions, interval: interval)
+            }
         session.print("\(code)")
         return 0
     }

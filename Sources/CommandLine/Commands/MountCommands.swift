@@ -103,7 +103,8 @@ struct UnmountCommand {
         try session.requireMounts("unmount")
         let force = arguments.bool("force")
         if session.isGiven("all") {
-            return session.forEach(try engine { () throws(EngineError) in try session.engine.allMountedContainers() }) { (id) throws(EngineError) in
+            return session.forEach(try engine { () throws(EngineError) in try session.engine.allMountedContainers() }) {
+                (id) throws(EngineError) in
                 try session.engine.unmount(id, force: force)
             }
         }

@@ -19,7 +19,8 @@ extension CommandTable {
             examples: [
                 Example("A shell beside what runs", "berth debug web"),
                 Example("What a container that fails has written", "berth debug web cat /target/var/log/app.log"),
-                Example("Packets of a container, with tools from an image that has tcpdump",
+                Example(
+                    "Packets of a container, with tools from an image that has tcpdump",
                     "berth debug --image nicolaka/netshoot --cap-add NET_RAW web tcpdump -ni eth0"),
             ],
             arity: .atLeast(1), interspersed: false, completion: [.names(.containers), .file], flags: DebugFlags.debug,

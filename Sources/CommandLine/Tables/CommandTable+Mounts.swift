@@ -2,11 +2,6 @@ import Flags
 
 /// Commands that show files of the store at paths of the host.
 extension CommandTable {
-    private static let rootOnly = """
-        Root sees it there; an ordinary user in the shell that berth unshare
-        starts, and as long as that runs.
-        """
-
     var mount: Command {
         Command(
             "mount", spellings: ["container mount", "mount"], operands: "[CONTAINER...]",
@@ -15,7 +10,8 @@ extension CommandTable {
                 Mount containers' files and print where; or list what is mounted
 
                 What is mounted twice has to be unmounted twice. Volumes and other
-                mounts of the container are not in it. \(Self.rootOnly)
+                mounts of the container are not in it. Root sees it there; an ordinary
+                user in the shell that berth unshare starts, as long as that runs.
                 """,
             examples: [Example("A file of a container that does not run, changed", "sed -i s/80/8080/ $(berth mount web)/etc/app.conf")],
             arity: .when(["all", "latest"], .none, otherwise: .any), completion: [.names(.containers)],
@@ -29,7 +25,8 @@ extension CommandTable {
 
     func unmount(_ name: String, aliases: [String] = []) -> Command {
         Command(
-            name, aliases: aliases, spellings: ["container unmount", "container umount", "unmount", "umount"], operands: "CONTAINER [CONTAINER...]",
+            name, aliases: aliases, spellings: ["container unmount", "container umount", "unmount", "umount"],
+            operands: "CONTAINER [CONTAINER...]",
             summary: "Take mounts of containers' files away",
             arity: .when(["all", "latest"], .none, otherwise: .atLeast(1)), completion: [.names(.containers)],
             flags: { Self.unmounting("containers") + [ContainerFlags.latest()] }, run: action(.unmount))
@@ -41,7 +38,9 @@ extension CommandTable {
             details: """
                 Mount images' files to be read and print where; or list what is mounted
 
-                What is mounted twice has to be unmounted twice. \(Self.rootOnly)
+                What is mounted twice has to be unmounted twice. Root sees it there;
+                an ordinary user in the shell that berth unshare starts, as long as
+                that runs.
                 """,
             arity: .when(["all"], .none, otherwise: .any), completion: [.names(.images)],
             flags: {

@@ -12,7 +12,9 @@ extension CommandTable {
                 Namespaces, mounts and networks are there afterwards, to be looked at or
                 prepared from outside; the program waits for start.
                 """,
-            examples: [Example("A route of its own before the program runs", "berth init web && berth debug --cap-add NET_ADMIN web ip route add …")],
+            examples: [
+                Example("A look at its network before its program runs", "berth init web; berth debug web ip addr; berth start web")
+            ],
             arity: .when(["all", "latest"], .none, otherwise: .atLeast(1)), completion: [.names(.stoppedContainers)],
             flags: { [.bool("all", "a", "All that do not run"), ContainerFlags.latest()] }, run: action(.initialize))
     }
@@ -27,7 +29,9 @@ extension CommandTable {
                 of the other's files. Without a name it gets the other's with -clone
                 behind it.
                 """,
-            examples: [Example("The same with more memory, in place of the old one", "berth container clone --destroy --run -m 1g web web2")],
+            examples: [
+                Example("The same with more memory, in place of the old one", "berth container clone --destroy --run -m 1g web web2")
+            ],
             arity: .range(1, 3), completion: [.names(.containers), .nothing, .names(.images)],
             flags: {
                 RunFlags.processors()
@@ -41,7 +45,8 @@ extension CommandTable {
                         .value("memory-reservation", nil, .bytes, "Memory that is left to the container when the host runs short"),
                         .value("memory-swap", nil, .signedBytes, "Most memory and swap together; '-1' sets no limit to swap"),
                         .value(
-                            "memory-swappiness", nil, .int, "How readily memory is swapped out, 0 to 100; -1 leaves it alone", default: "-1",
+                            "memory-swappiness", nil, .int, "How readily memory is swapped out, 0 to 100; -1 leaves it alone",
+                            default: "-1",
                             check: ValueRules.swappiness),
                         .string("name", nil, "Name of the clone"),
                         .value("pids-limit", nil, .int, "Most processes and threads; -1 for no limit"),

@@ -57,7 +57,8 @@ struct CommandTable: Sendable {
     private var container: Command {
         .group("container", summary: "Manage containers") {
             [
-                attach, cleanUp, containerClone, commit, copy, create, debug, diff, exec, containerExists, export, initialize, inspectContainer, kill, logs, mount,
+                attach, cleanUp, containerClone, commit, copy, create, debug, diff, exec, containerExists, export, initialize,
+                inspectContainer, kill, logs, mount,
                 ps("ls", aliases: ["list", "ps"]), pause, containerPrune, port, rename, restart, rm("rm", aliases: ["remove"]), run, start,
                 stats, stop, top, unmount("unmount", aliases: ["umount"]), unpause, update, wait,
             ]

@@ -5,7 +5,8 @@ enum ValueWords {
 
     static let healthActions = ["none", "kill", "restart", "stop"]
     static let waitConditions = [
-        "exited", "not-running", "next-exit", "removed", "created", "initialized", "running", "paused", "stopping", "stopped", "removing", "healthy",
+        "exited", "not-running", "next-exit", "removed", "created", "initialized", "running", "paused", "stopping", "stopped", "removing",
+        "healthy",
         "unhealthy",
     ]
 

@@ -16,8 +16,8 @@ extension Engine {
         if isMounted(view.id), !force {
             throw EngineError(
                 .conflict,
-                sentence: "cannot remove container \"/\(view.name)\": container is mounted: type berth unmount \(view.name) before, or force "
-                    + "remove")
+                sentence:
+                    "cannot remove container \"/\(view.name)\": container is mounted: type berth unmount \(view.name), or force remove")
         }
         for _ in 0..<500 {
             // Nothing of it has run.

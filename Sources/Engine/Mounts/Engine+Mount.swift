@@ -155,8 +155,7 @@ extension Engine {
             if force {
                 guard try takeDownMounts(path) > 0 else { throw SystemError(.invalid, "unmount") }
             } else {
-                guard try openMountRoot(path) != nil else { throw SystemError(.invalid, "unmount") }
-                try Linux.unmount(path, lazily: false)
+                try unmountWhenFree(path)
             }
             removePlace(path)
         } catch {
@@ -164,7 +163,8 @@ extension Engine {
             case .invalid, .noEntry: throw EngineError(.conflict, sentence: "\(what) is not mounted", exitCode: 1)
             case .busy:
                 throw EngineError(
-                    .conflict, sentence: "\(what) cannot be unmounted: a program uses files in \(path); end it, or use --force", exitCode: 1)
+                    .conflict, sentence: "\(what) cannot be unmounted: a program uses files in \(path); end it, or use --force", exitCode: 1
+                )
             default: throw EngineError("unmount", path, error)
             }
         }
@@ -202,11 +202,25 @@ extension Engine {
 
     private func takeDownMounts(_ path: String) throws(SystemError) -> Int {
         var count = 0
-        while try openMountRoot(path) != nil {
-            try Linux.unmount(path, lazily: true)
+        while true {
+            do throws(SystemError) { try Linux.unmount(path, lazily: true) } catch {
+                // Nothing is mounted there any more.
+                if error.errno == .invalid || error.errno == .noEntry { return count }
+                throw error
+            }
             count += 1
         }
-        return count
+    }
+
+    /// A command that only looks whether something is mounted has it open for a moment.
+    private func unmountWhenFree(_ path: String) throws(SystemError) {
+        for _ in 0..<20 {
+            do throws(SystemError) { return try Linux.unmount(path, lazily: false) } catch {
+                if error.errno != .busy { throw error }
+            }
+            usleep(10_000)
+        }
+        try Linux.unmount(path, lazily: false)
     }
 
     /// In a user namespace another one's mounts may be on the same directory, and would go with it.

@@ -1,5 +1,6 @@
 """`debug`: tools beside a container that has none, or does not run, and nothing of them in it."""
 
+import json
 import os
 import pathlib
 import re
@@ -12,6 +13,7 @@ import pytest
 import images
 from host import DEADLINE, wait_for
 from terminal import Terminal
+from user_networks import needs_pasta
 
 TOOLS = "test"
 
@@ -133,6 +135,36 @@ class debugging:
         self.process.stdout.close()
         self.process.stdin.close()
         wait_for(lambda: sessions(self.berth) == [], "the end of the session")
+
+
+@pytest.fixture(params=["root", "user"])
+def ok(request):
+    """Commands where networks are connected: root's in a namespace of their own, a user's beside pasta. `team` is a network."""
+    if request.param == "root":
+        alone = request.getfixturevalue("alone")
+        alone.ok("network", "create", "team")
+        return lambda *words: alone.ok(*words)
+    if needs_pasta.args[0]:
+        pytest.skip(needs_pasta.kwargs["reason"])
+    world, engine = request.getfixturevalue("world"), request.getfixturevalue("user_net")
+    return lambda *words: world.ok(engine, *[engine.net if word == "team" else word for word in words])
+
+
+def test_its_network_and_names(ok):
+    ok("run", "-d", "--name", "db", "--network", "team", TOOLS, "sleep", "1000")
+    ok("run", "-d", "--name", "web", "--network", "team", "--add-host", "there:192.0.2.7", TOOLS, "sh", "-c", "nc -l -p 80 < /etc/hostname; sleep 1000")
+    (document,) = json.loads(ok("inspect", "web").out)
+    (network,) = document["NetworkSettings"]["Networks"].values()
+    result = ok("debug", "--image", TOOLS, "--cap-add", "NET_RAW", "web", "sh", "-c",
+                "cat /etc/hosts; ping -c 1 -W 5 db > /dev/null && echo reached; nc 127.0.0.1 80")  # fmt: skip
+    assert re.search(r"192\.0\.2\.7\s+there", result.out) and network["IPAddress"] in result.out
+    assert result.lines[-2:] == ["reached", document["Config"]["Hostname"]]
+
+
+def test_an_image_has_the_network_of_run(ok):
+    show = ["ls", "/sys/class/net"]
+    assert ok("debug", "--image", TOOLS, TOOLS, *show).out == ok("run", "--rm", TOOLS, *show).out
+    assert ok("debug", "--image", TOOLS, "--network", "team", TOOLS, *show).lines == ["eth0", "lo"]
 
 
 def test_a_paused_container(berth, distroless):
@@ -340,8 +372,8 @@ def test_killed_at_some_moment(berth, distroless, victim):
         except subprocess.TimeoutExpired:
             pass
         if victim == "supervisor":
-            for name in sessions(berth):
-                pid = berth.supervisor(berth.inspect(name, "Id"))
+            for identity in berth.call("ps", "-aq", "--no-trunc", "--filter", "label=berth.debug").lines:
+                pid = berth.supervisor(identity)
                 if pid:
                     os.kill(pid, signal.SIGKILL)
         process.kill()

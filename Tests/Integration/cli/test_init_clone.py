@@ -90,7 +90,7 @@ def test_init_is_waited_for_and_told(made):
     assert waiting.wait(DEADLINE) == 0 and waiting.stdout.read() == b"-1\n"
     waiting.stdout.close()
     made.ok("start", "web")
-    actions = made.ok("events", "--since", "1h", "--until", "0s", "--filter", "container=web", "--format", "{{.Action}}").lines
+    actions = made.ok("events", "--since", "1h", "--until", "0s", "--filter", f"container={made.id}", "--format", "{{.Action}}").lines
     assert actions.index("create") < actions.index("init") < actions.index("start")
 
 
@@ -182,7 +182,9 @@ def test_clone_of_another_image(berth, place):
     assert berth.inspect("third", "Image") == before and berth.ok("start", "-a", "third").text == "the other"
     berth.call("container", "clone", "web", "fourth", "localhost:1/nosuch").fails(125, "localhost:1/nosuch")
     berth.clear()
-    berth.ok("rmi", "-f", "other", before)
+    # `other` is a name of the image that all tests use.
+    berth.ok("untag", "test", "other")
+    berth.ok("rmi", before)
 
 
 def test_clone_in_place_of_the_other(berth):

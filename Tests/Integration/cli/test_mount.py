@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+import images
 from host import DEADLINE, wait_for
 
 
@@ -234,13 +235,13 @@ def test_an_image(web):
     web.call("image", "mount", "nosuch").fails(1, "no such image")
 
 
-def test_an_image_that_is_mounted_stays(root_berth, place):
-    import images
-
+def test_an_image_that_is_mounted_stays(fresh, place):
+    if not fresh.who.is_root:
+        pytest.skip("needs root")
     data = images.docker_archive([images.Layer().file("a", "1"), images.Layer().file("b", "2")], ["two:latest"])
-    root_berth.ok("load", "-i", images.write(place / "two.tar", data))
-    path = root_berth.ok("image", "mount", "two").text
-    root_berth.call("rmi", "two").fails(1, "is mounted: type berth image unmount")
-    assert "two" not in root_berth.ok("image", "prune", "-a", "-f").out and sorted(os.listdir(path)) == ["a", "b"]
-    root_berth.ok("rmi", "-f", "two")
-    assert count(root_berth) == 0 and not os.path.exists(path)
+    fresh.ok("load", "-i", images.write(place / "two.tar", data))
+    path = fresh.ok("image", "mount", "two").text
+    fresh.call("rmi", "two").fails(1, "is mounted: type berth image unmount")
+    assert "two" not in fresh.ok("image", "prune", "-a", "-f").out and sorted(os.listdir(path)) == ["a", "b"]
+    fresh.ok("rmi", "-f", "two")
+    assert count(fresh) == 0 and not os.path.exists(path)
