@@ -11,7 +11,8 @@ struct DiffCommand {
 
     func run() throws(CommandError) -> Int32 {
         if let status = try session.delegated() { return status }
-        let changes = try engine { () throws(EngineError) in try session.engine.changes(of: session.arguments.positionals.first ?? "") }
+        let name = try session.container().name
+        let changes = try engine { () throws(EngineError) in try session.engine.changes(of: name) }
         if session.arguments.string("format") == "json" {
             session.printRaw(json(changes))
             return 0

@@ -12,7 +12,8 @@ struct ListCommand {
 
     func run() throws(CommandError) -> Int32 {
         let filter = try ContainerFilter(arguments.pairs("filter"))
-        let views = try engine { () throws(EngineError) in try select(try session.engine.containers(), filter) }
+        var views = try engine { () throws(EngineError) in try select(try session.engine.containers(), filter) }
+        if let order = ContainerOrder(rawValue: arguments.string("sort")) { views = order.sorted(views, session.engine) }
         if CalledAs.current == .podman {
             try PodmanContainerList(session).print(views)
             return 0
@@ -50,8 +51,8 @@ struct ListCommand {
         let ports = try publishedPorts(views)
         let size = arguments.bool("size")
         var table = TextTable(
-            heading: ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"]
-                + (size ? ["SIZE"] : []))
+            heading: arguments.bool("noheading")
+                ? nil : ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"] + (size ? ["SIZE"] : []))
         let full = arguments.bool("no-trunc")
         for view in views {
             let row = ContainerRow(view, now: now, full: full)
@@ -76,7 +77,8 @@ struct ListCommand {
         let ports = try publishedPorts(views)
         let networks = try engine { () throws(EngineError) in try session.engine.connectedNetworks(of: views) }
         let full = arguments.bool("no-trunc")
-        var table = TextTable(heading: template.isTable ? try template.heading(Self.heading).columns : nil)
+        var table = TextTable(
+            heading: template.isTable && !arguments.bool("noheading") ? try template.heading(Self.heading).columns : nil)
         let separated = template.isTable
         for view in views {
             let object = ContainerRow(view, now: now, full: full).object(

@@ -112,7 +112,7 @@ extension CommandTable {
                 Example("What each takes on disk", "berth ps -as"),
             ], flags: ContainerFlags.ps,
             unsupported: {
-                Flag.unsupported(values: "namespace sort watch/w", switches: "external noheading ns pod/p sync")
+                Flag.unsupported(values: "namespace watch/w", switches: "ns pod/p")
             }, run: action(.ps))
     }
 

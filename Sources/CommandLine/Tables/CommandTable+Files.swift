@@ -38,8 +38,8 @@ extension CommandTable {
             examples: [
                 Example("What it has written beside its volumes", "berth diff web"),
                 Example("As JSON", "berth diff --format json web"),
-            ], arity: .exactly(1), completion: [.names(.containers)], flags: FileFlags.diff,
-            unsupported: { Flag.unsupported(switches: "latest/l") }, run: action(.diff))
+            ], arity: .when(["latest"], .none, otherwise: .exactly(1)), completion: [.names(.containers)], flags: FileFlags.diff,
+            run: action(.diff))
     }
 
     var export: Command {

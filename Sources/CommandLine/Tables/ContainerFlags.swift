@@ -100,6 +100,13 @@ enum ContainerFlags {
             .bool("no-trunc", nil, "Show IDs and commands in full"),
             .bool("quiet", "q", "Show IDs only"),
             .bool("size", "s", "Show how much they hold on disk"),
+            .bool("noheading", nil, "Leave the table's heading out"),
+            .string(
+                "sort", nil, "Order: command, created, id, image, names, runningfor, size or status; without it the newest first",
+                completion: .values(ContainerOrder.words)
+            ) { ContainerOrder(rawValue: $0) == nil ? "must be one of " + ContainerOrder.words.joined(separator: ", ") : nil },
+            .bool("external", nil, "Accepted for podman's sake: there are no others"),
+            .bool("sync", nil, "Accepted for podman's sake: what is shown is never out of date"),
         ]
     }
 

@@ -15,7 +15,7 @@ enum FileFlags {
         [
             .string("format", nil, "How to print: json", completion: .values(["json"])) { text in
                 text == "json" ? nil : "must be json"
-            }
+            }, ContainerFlags.latest(),
         ]
     }
 

@@ -65,6 +65,20 @@ def test_filter(three):
     three.call("rm", "--filter", "nonsense").fails(125, "filter")
 
 
+def test_lists(three):
+    three.ok("rename", "two", "aaa")
+    assert [line.split()[-1] for line in three.ok("ps", "-a", "--noheading").lines] == ["made", "aaa", "one"]
+    assert three.ok("ps", "-a", "--sort", "names", "--format", "{{.Names}}").lines == ["aaa", "made", "one"]
+    assert three.ok("ps", "-a", "--sort", "created", "--format", "table {{.Names}}", "--noheading").lines == ["one", "aaa", "made"]
+    assert three.ok("ps", "-aq", "--no-trunc", "--sort", "id").lines == sorted(three.id.values())
+    assert three.ok("ps", "-a", "--sort", "status", "--external", "--sync", "--format", "{{.Names}}").lines[0] == "made"
+    assert three.ok("ps", "--sort", "size", "--format", "{{.Names}}").lines == ["aaa", "one"]
+    three.call("ps", "--sort", "nonsense").fails(125, "must be one of command, created")
+    three.ok("start", "made")
+    three.ok("exec", "made", "touch", "/new")
+    assert three.ok("diff", "--latest").lines == ["A /new"]
+
+
 def test_pause_all(root_berth):
     root_berth.up("--name", "one")
     root_berth.up("--name", "two")
