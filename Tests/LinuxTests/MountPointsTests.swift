@@ -4,7 +4,8 @@ import Testing
 
 @Suite struct MountPointsTests {
     @Test(arguments: [
-        ("/plain", "/plain"), ("/a\\040b", "/a b"), ("\\134\\011\\012", "\\\t\n"), ("/cut\\04", "/cut\\04"), ("/no\\9octal", "/no\\9octal"), ("", ""),
+        ("/plain", "/plain"), ("/a\\040b", "/a b"), ("\\134\\011\\012", "\\\t\n"), ("/cut\\04", "/cut\\04"), ("/no\\9octal", "/no\\9octal"),
+        ("", ""),
     ])
     func escapesAreUndone(_ field: String, _ expected: String) {
         #expect(unescapeMountField(Array(field.utf8)[...]) == Array(expected.utf8))

@@ -78,6 +78,31 @@ def test_a_part_with_other_ids(root_ct):
     assert root_ct.text("stat /mnt/file").split()[2:4] == ["0", "0"]
 
 
+# Destinations below a directory of the container
+
+
+@pytest.mark.parametrize("destination", ["/base/dir", "/base/absolute", "/base/up/dir", "/base/made/new", "/base/both/dir"])
+def test_s73_links_do_not_lead_out_of_the_base(ct, volume, destination):
+    """Links below it mean what they would with it as the root."""
+    base = ct.rootfs / "base"
+    (base / "dir").mkdir(parents=True)
+    (base / "absolute").symlink_to("/dir")
+    (base / "up").symlink_to("../../..")
+    (base / "both").symlink_to("/up")
+    ct.own(base)
+    before = sorted(os.listdir(ct.rootfs))
+    ct.mount(destination, "bind", volume, ["bind", "base=/base"])
+    listed, outside = ct.look("ls /base/" + ("made/new" if "new" in destination else "dir"), "ls /")
+    assert "inside" in listed.split() and set(outside.split()) >= set(before) and "dir" not in outside.split()
+
+
+@pytest.mark.parametrize("options", [["bind", "base=/other"], ["bind", "base=/"], ["bind", "base=/base/dir"]])
+def test_what_is_not_below_its_base(ct, volume, options):
+    (ct.rootfs / "base/dir").mkdir(parents=True)
+    ct.mount("/base/dir", "bind", volume, options)
+    ct.create("true").refused("base")
+
+
 # File systems and overlays
 
 
