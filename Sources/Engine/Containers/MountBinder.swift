@@ -63,7 +63,10 @@ extension Engine {
     private func scratch(_ index: Int, _ mount: MountDefinition, _ definition: ContainerDefinition) throws(EngineError) -> String {
         let what = mount.kind == .image ? "image mounts" : "overlay volumes (O)"
         if !definition.runtime.isEmpty { throw .notSupported("\(what) with --runtime") }
-        if definition.userNamespaceSlot != nil { throw .notSupported("\(what) with --userns=auto") }
+        // Only a volume's files would have the ids that are seen inside, and not a bind's.
+        if definition.userNamespaceSlot != nil, mount.kind != .image, mount.kind != .container {
+            throw .notSupported("\(what) with --userns=auto")
+        }
         if mount.isOverlay, !mount.subpath.isEmpty { throw .invalid("invalid mode: O goes with no subpath") }
         return roots.container(definition.id) + "/overlays/\(index)"
     }
@@ -145,6 +148,11 @@ extension Engine {
     /// Empty layers for overlays: what the run before wrote ended with it.
     private func makeScratch(_ overlays: [Int], _ definition: ContainerDefinition) throws(EngineError) {
         let name = "overlays"
+        var owner: (user: UInt32, group: UInt32)?
+        if definition.userNamespaceSlot != nil {
+            let ids = try userNamespace(definition)
+            if let user = ids.users.first, let group = ids.groups.first { owner = (user.hostID, group.hostID) }
+        }
         try during("make layers of mounts") { () throws(SystemError) in
             let directory = try FD.cwd.open(roots.container(definition.id), [.readOnly, .directory, .noFollow])
             if directory.fd.exists(name) {
@@ -156,7 +164,14 @@ extension Engine {
                 }
             }
             for index in overlays {
-                for part in ["upper", "work", "empty"] { try directory.fd.makeDirectories("\(name)/\(index)/\(part)", mode: 0o755) }
+                for part in ["upper", "work", "empty"] {
+                    let path = "\(name)/\(index)/\(part)"
+                    try directory.fd.makeDirectories(path, mode: 0o755)
+                    // The empty one is shown with other ids, as an image's layers are.
+                    if let owner, part != "empty" {
+                        try check(cl_fchownat(directory.raw, path, owner.user, owner.group, AT_SYMLINK_NOFOLLOW), "change owner", path)
+                    }
+                }
             }
         }
         if host.isRootless { emptyForeignTrash() }

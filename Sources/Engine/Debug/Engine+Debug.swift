@@ -132,11 +132,10 @@ extension Engine {
     private func showTarget(
         _ view: ContainerView, _ debug: DebugRequest, _ definition: inout ContainerDefinition
     ) throws(EngineError) {
-        if view.definition.userNamespaceSlot != nil {
-            throw .notSupported("debug of a container with --userns=auto that does not run: start it, or use berth cp")
-        }
         name(&definition, after: view)
         definition.userNamespace = view.definition.userNamespace
+        // With its range of ids its files have their owners.
+        definition.userNamespaceSlot = view.definition.userNamespaceSlot
         var mount = MountDefinition(.container, source: view.id, target: DebugRequest.place)
         mount.readOnly = debug.readOnly
         mount.isOverlay = true

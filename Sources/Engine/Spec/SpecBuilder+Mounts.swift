@@ -190,12 +190,20 @@ extension SpecBuilder {
         let mount = bound.mount
         var options = volumeFlags(mount)
         if mount.readOnly { options.append("ro") }
+        let isMapped = definition.userNamespaceSlot != nil
         // The kernel wants two lower layers where there is none above: an empty one is always there.
         for layer in mount.kind == .image || mount.kind == .container ? bound.layers + [bound.scratch + "/empty"] : [bound.source] {
-            options.append("lowerdir+=" + layer)
+            // What a container has written has its ids.
+            let isOwn = isMapped && mount.kind == .container && layer == bound.layers.first
+            options.append((isOwn ? "ownlayer+=" : "lowerdir+=") + layer)
         }
         if mount.isOverlay || !mount.readOnly { options += ["upperdir=\(bound.scratch)/upper", "workdir=\(bound.scratch)/work"] }
-        if inputs.host.isRootless || inputs.ownUserNamespace { options.append("userxattr") }
+        // Only root of the host maps ids of mounts, and the marks in layers of root's are root's.
+        if isMapped {
+            options += ["creatormount", "idmap"]
+        } else if inputs.host.isRootless || inputs.ownUserNamespace {
+            options.append("userxattr")
+        }
         if !mount.subpath.isEmpty { options.append("subpath=" + mount.subpath) }
         return Mount(destination: mount.target, type: "overlay", source: "overlay", options: options)
     }

@@ -7,9 +7,11 @@ struct FileSystemMount {
     let options: MountOptions
     /// SELinux context for file systems that take one; empty for none.
     var label = ""
+    /// Of an overlay: whose ids its layers show.
+    var mapping: SharedFD?
 
     func make() throws(SystemError) -> OwnedFD {
-        if mount.type == "overlay", let overlay = OverlayLayers(options.data) { return try overlay.mount(options) }
+        if mount.type == "overlay", let overlay = OverlayLayers(options.data) { return try overlay.mount(options, mapping) }
         let context = try FileSystemContext(mount.type)
         if !mount.source.isEmpty { try context.set("source", mount.source) }
         if !label.isEmpty, takesLabel { try context.set("context", label) }
@@ -31,6 +33,8 @@ struct FileSystemMount {
 /// `ErofsLayer` mounts, and no path is too long for an option).
 private struct OverlayLayers {
     private var lower: [String] = []
+    /// Those among them that have the container's ids already (`ownlayer+=`).
+    private var own: Set<String> = []
     private var upper = ""
     private var work = ""
     private var userXattr = false
@@ -39,6 +43,10 @@ private struct OverlayLayers {
     init?(_ data: [String]) {
         for option in data {
             if let value = OverlayLayers.value(option, "lowerdir+=") { lower.append(value) }
+            if let value = OverlayLayers.value(option, "ownlayer+=") {
+                lower.append(value)
+                own.insert(value)
+            }
             if let value = OverlayLayers.value(option, "upperdir=") { upper = value }
             if let value = OverlayLayers.value(option, "workdir=") { work = value }
             if option == "userxattr" { userXattr = true }
@@ -51,9 +59,16 @@ private struct OverlayLayers {
     }
 
     /// Named by descriptors, as an option has at most 255 bytes.
-    func mount(_ options: MountOptions) throws(SystemError) -> OwnedFD {
+    func mount(_ options: MountOptions, _ mapping: SharedFD?) throws(SystemError) -> OwnedFD {
         var layers: [SharedFD] = []
         for path in lower {
+            if let mapping, !own.contains(path) {
+                // An index's own mount is as new as a copy of a directory's would be.
+                let layer = try ErofsLayer.isIndex(path) ? ErofsLayer.mount(path) : cloneMount(.cwd, path)
+                try setMountAttributes(layer.fd, set: .idMapped, userNamespace: mapping.fd)
+                layers.append(SharedFD(layer))
+                continue
+            }
             layers.append(
                 SharedFD(try ErofsLayer.isIndex(path) ? ErofsLayer.mount(path) : FD.cwd.open(path, [.path, .directory])))
         }

@@ -114,9 +114,10 @@ struct RootfsPreparation {
     }
 
     /// A file system that is mounted here because it needs what only we have: our network, our privileges.
-    private func mounted(_ mount: Mount, _ options: MountOptions) throws(RuntimeError) -> SharedFD {
-        try kernel("mount \(mount.type) \"\(mount.source)\"") { () throws(SystemError) in
-            SharedFD(try FileSystemMount(mount: mount, options: options).make())
+    private mutating func mounted(_ mount: Mount, _ options: MountOptions) throws(RuntimeError) -> SharedFD {
+        let mapping = options.idmap ? try mappingNamespace(mount) : nil
+        return try kernel("mount \(mount.type) \"\(mount.source)\"") { () throws(SystemError) in
+            SharedFD(try FileSystemMount(mount: mount, options: options, mapping: mapping).make())
         }
     }
 

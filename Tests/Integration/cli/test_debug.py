@@ -193,7 +193,19 @@ def test_ids_of_the_container(root_berth):
     assert lines[3].split() == pathlib.Path(f"/proc/{root_berth.pid('web')}/uid_map").read_text().split()
     assert root_berth.ok("exec", "web", "stat", "-c", "%u", "/theirs").text == "0"
     root_berth.ok("stop", "-t", "0", "web")
-    stopped(root_berth, "web", "ls").fails(125, "--userns=auto.*start it")
+    before = root_berth.ok("diff", "web").out
+    script = "stat -c %u /target/mine /target/theirs /target/bin/busybox /target/home/app; echo x > /target/mine; rm /target/etc/group; ls -l /target/mine"
+    lines = stopped(root_berth, "web", "sh", "-c", script).check().lines
+    assert lines[:4] == ["0", "0", "0", "1000"] and "root" in lines[4]
+    assert root_berth.ok("diff", "web").out == before
+
+
+def test_an_image_is_mounted_where_ids_are_others(root_berth):
+    """An image in a container with ids of its own, to be read and to be written to."""
+    script = "stat -c %u /i/home/app /i/bin/busybox; touch /i/x && stat -c %u /i/x"
+    flags = ["--userns", "auto", "--mount", "type=image,source=test,target=/i,rw=true"]
+    assert root_berth.run(*flags, "test", "sh", "-c", script).check().lines == ["1000", "0", "0"]
+    root_berth.run("--userns", "auto", "--mount", "type=image,source=test,target=/i", "test", "touch", "/i/x").fails(1, "Read-only")
 
 
 def test_a_user_who_keeps_his_id(user_berth):
