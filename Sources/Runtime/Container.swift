@@ -72,6 +72,8 @@ public final class Container {
     private let spec: Spec
     private let sync: SharedFD
     private var gate: SharedFD?
+    /// Its processes were restored, and stand still.
+    private var restoring: RestoredProcesses?
 
     init(
         request: CreateRequest, directory: StateDirectory, record: ContainerRecord, pidfd: SharedFD, cgroup: Cgroup,
@@ -90,6 +92,21 @@ public final class Container {
         self.console = console
     }
 
+    /// From a checkpoint: its processes exist, and stand still until ``start()``.
+    init(request: CreateRequest, directory: StateDirectory, record: ContainerRecord, cgroup: Cgroup, _ restored: RestoredProcesses) {
+        id = request.id
+        self.directory = directory
+        self.record = record
+        pid = record.pid
+        pidfd = restored.pidfd
+        self.cgroup = cgroup
+        let whole = request.spec
+        spec = Spec(ociVersion: whole.ociVersion, hooks: whole.hooks, annotations: whole.annotations)
+        sync = restored.pidfd
+        console = restored.console
+        restoring = restored
+    }
+
     /// Creates a container: its first process exists, confined, and waits for ``start()``.
     ///
     /// Either everything exists afterwards or nothing does.
@@ -99,11 +116,28 @@ public final class Container {
         try Launcher(request).launch()
     }
 
+    /// Creates a container from a checkpoint: its processes exist as they were, and stand still until ``start()``.
+    ///
+    /// Either everything exists afterwards or nothing does. The standard streams of the request take the place of those that the
+    /// container had, its network namespace is a new one or that of config.json, its cgroup and its limits are made anew.
+    /// Needs the machine's root.
+    /// - Throws: CRIU's own reason, and where its log is.
+    public static func restore(_ request: CreateRequest, _ restore: RestoreRequest, program: CriuProgram) throws(RuntimeError) -> Container
+    {
+        try ContainerRestore(try Launcher(request), restore, program).run()
+    }
+
     /// Lets the program run and returns once execve has happened. For containers with a socket gate.
     ///
     /// poststart hooks run after that; the first that fails stops the container (runtime.md "Lifecycle", step 9).
     /// - Throws: what kept the program from running; the first process has ended then.
     public func start() throws(RuntimeError) {
+        if let restoring {
+            self.restoring = nil
+            _ = cl_unlinkat(AT_FDCWD, directory.gatePath, 0)
+            try restoring.resume()
+            return try runPoststartHooks()
+        }
         guard let gate else { throw RuntimeError(.wrongState, "start container", id, cause: "it has been started") }
         _ = cl_unlinkat(AT_FDCWD, directory.gatePath, 0)
         try kernel("start container") { () throws(SystemError) in try gate.fd.send([1]) }
@@ -112,6 +146,10 @@ public final class Container {
         if let message = try SyncChannel(socket: sync.fd).receive() {
             throw RuntimeError(.system, "start container", id, cause: "unexpected message \(message.step.rawValue)")
         }
+        try runPoststartHooks()
+    }
+
+    private func runPoststartHooks() throws(RuntimeError) {
         if let hooks = spec.hooks, !hooks.poststart.isEmpty {
             let state = State(
                 ociVersion: spec.ociVersion, id: id, status: ContainerStatus.running.rawValue, pid: pid,

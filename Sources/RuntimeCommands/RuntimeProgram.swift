@@ -31,7 +31,7 @@ public enum RuntimeProgram {
             .bool("systemd-cgroup", nil, "Let systemd manage the cgroups", persistent: true),
             .string(
                 "rootless", nil, "Ignore cgroup permission errors: true, false or auto", value: "mode", default: "auto", persistent: true),
-            .string("criu", nil, "Accepted for compatibility; checkpoint is a command of the engine", hidden: true, persistent: true),
+            .string("criu", nil, "The program criu (default: BERTH_CRIU, or criu in PATH)", value: "path", persistent: true),
         ]
     }
 
@@ -40,7 +40,7 @@ public enum RuntimeProgram {
             CreateCommand.command, StartCommand.command, RunCommand.command, ExecCommand.command, StateCommand.command,
             KillCommand.command, DeleteCommand.command, PauseCommand.pause, PauseCommand.resume, PsCommand.command,
             ListCommand.command, UpdateCommand.command, EventsCommand.command, SpecCommand.command, FeaturesCommand.command,
-        ] + CheckpointCommand.commands
+        ] + [CheckpointCommand.command, RestoreCommand.command]
     }
 
     /// The entry point of the program. The process has one thread and must keep it.
@@ -58,7 +58,7 @@ public enum RuntimeProgram {
         if arguments.first == "hold-network" { return holdNetworkMain(arguments: Array(arguments.dropFirst())) }
         if arguments.first == "forward-ports" { return forwardPortsMain(arguments: Array(arguments.dropFirst())) }
         // Only these have a process that a container can look at.
-        if arguments.contains(where: { $0 == "create" || $0 == "run" || $0 == "exec" }) { HostBinary.protect() }
+        if arguments.contains(where: { $0 == "create" || $0 == "run" || $0 == "exec" || $0 == "restore" }) { HostBinary.protect() }
         defer { HostBinary.finish() }
         // A hook or a client that closes its end early is an error of a write, not our death.
         _ = cl_signal_ignore(SIGPIPE)
@@ -85,6 +85,6 @@ public enum RuntimeProgram {
 
     private static let longNames = [
         "root", "log", "log-format", "bundle", "pid-file", "console-socket", "preserve-fds", "no-pivot", "force", "process",
-        "detach", "tty", "all", "quiet", "format", "systemd-cgroup", "no-new-keyring",
+        "detach", "tty", "all", "quiet", "format", "systemd-cgroup", "no-new-keyring", "criu", "image-path", "work-path",
     ]
 }

@@ -60,6 +60,7 @@ enum Streams {
                 for number: Int32 in 0...2 { try check(cl_dup3(slave.rawValue, number, 0), "install terminal") }
             } else {
                 try replace(plan.standardStreams)
+                if plan.newMountNamespace { try exchangeNull() }
             }
             // So that a program of another user may open /dev/stdout again.
             for number: Int32 in 0...2 { giveToUser(FD(number), plan.process.user.uid, isOurs: slaveDescriptor(console) != nil) }
@@ -79,6 +80,19 @@ enum Streams {
         if sources == [FD(0), FD(1), FD(2)] { return }
         let lifted = try sources.map { (fd) throws(SystemError) in SharedFD(try fd.duplicate(atLeast: 3)) }
         for number in 0..<3 { try check(cl_dup3(lifted[number].raw, Int32(number), 0), "install standard stream") }
+    }
+
+    /// A stream that is the host's /dev/null becomes the container's: a descriptor of a mount that the container does not have cannot be
+    /// written down by a checkpoint, and leads to a file system of the host.
+    private static func exchangeNull() throws(SystemError) {
+        for number: Int32 in 0...2 {
+            guard let info = try? FD(number).status(), info.st_mode & S_IFMT == S_IFCHR, info.st_rdev == cl_makedev(1, 3) else { continue }
+            // What the image has at this place need not be one.
+            guard let own = try? FD.cwd.open("/dev/null", [.readWrite, .noFollow, .nonBlocking, .noControllingTerminal]),
+                let found = try? own.fd.status(), found.st_mode & S_IFMT == S_IFCHR, found.st_rdev == cl_makedev(1, 3)
+            else { continue }
+            try check(cl_dup3(own.raw, number, 0), "install standard stream")
+        }
     }
 
     /// Best effort: a host file, a read-only mount or an unmapped owner keeps its owner.

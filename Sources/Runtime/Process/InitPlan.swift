@@ -38,6 +38,8 @@ final class InitPlan {
     var cgroupIsUnified = true
     /// v1 hierarchies the container is in: name below /sys/fs/cgroup, absolute path on the host.
     var cgroupDirectories: [(name: String, path: String)] = []
+    /// The container's cgroup on a v2 host.
+    var unifiedCgroup: String?
 
     /// The creator's end of the gate: one byte starts the program.
     var gate: FD = FD(-1)

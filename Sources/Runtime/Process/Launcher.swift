@@ -6,10 +6,10 @@ import OCI
 
 /// The creator's side of `create`: prepares everything, clones the first process, and walks it to the gate.
 struct Launcher {
-    private let request: CreateRequest
-    private let plan: InitPlan
-    private let directory: StateDirectory
-    private let rootless: Bool
+    let request: CreateRequest
+    let plan: InitPlan
+    let directory: StateDirectory
+    let rootless: Bool
 
     /// Validates and prepares; nothing exists yet when this throws.
     init(_ request: CreateRequest) throws(RuntimeError) {
@@ -61,16 +61,18 @@ struct Launcher {
             }
             try? cgroup.kill()
             try? cgroup.remove()
-            // What the earlier hooks set up, these take down (runtime.md "Lifecycle": on failure continue at step 12).
-            if let hooks = plan.spec.hooks, !hooks.poststop.isEmpty {
-                HookRunner(state: plan.state(status: ContainerStatus.stopped.rawValue, pid: 0))
-                    .runAll(hooks.poststop, "poststop") { warn($0) }
-            }
+            runPoststopHooks()
             throw error
         }
     }
 
-    private func makeCgroup() throws(RuntimeError) -> Cgroup {
+    /// What the earlier hooks set up, these take down (runtime.md "Lifecycle": on failure continue at step 12).
+    func runPoststopHooks() {
+        guard let hooks = plan.spec.hooks, !hooks.poststop.isEmpty else { return }
+        HookRunner(state: plan.state(status: ContainerStatus.stopped.rawValue, pid: 0)).runAll(hooks.poststop, "poststop") { warn($0) }
+    }
+
+    func makeCgroup() throws(RuntimeError) -> Cgroup {
         let linux = plan.linux
         do throws(CgroupError) {
             let host = try CgroupHost.detect()
@@ -88,7 +90,8 @@ struct Launcher {
                 throw error
             }
             plan.cgroupIsUnified = host.mode == .unified
-            if !plan.cgroupIsUnified { plan.cgroupDirectories = cgroup.record.entries.map(Self.visibleName) }
+            plan.unifiedCgroup = cgroup.record.entries.first(where: \.isUnified)?.path
+            if !plan.cgroupIsUnified { plan.cgroupDirectories = Self.visibleNames(cgroup.record) }
             return cgroup
         } catch {
             throw RuntimeError(.system, "set up cgroup", cause: error.description)
@@ -130,10 +133,12 @@ struct Launcher {
         return nil
     }
 
-    /// The directory below /sys/fs/cgroup by which programs know a hierarchy.
-    private static func visibleName(_ entry: CgroupRecord.Entry) -> (name: String, path: String) {
-        if entry.isUnified { return ("unified", entry.path) }
-        return (entry.hierarchy.hasPrefix("name=") ? String(entry.hierarchy.dropFirst(5)) : entry.hierarchy, entry.path)
+    /// The directories below /sys/fs/cgroup by which programs know the hierarchies.
+    static func visibleNames(_ record: CgroupRecord) -> [(name: String, path: String)] {
+        record.entries.map { entry in
+            if entry.isUnified { return ("unified", entry.path) }
+            return (entry.hierarchy.hasPrefix("name=") ? String(entry.hierarchy.dropFirst(5)) : entry.hierarchy, entry.path)
+        }
     }
 
     private func clone(into cgroup: Cgroup, _ pid: inout Int32) throws(RuntimeError) -> Container {
@@ -260,7 +265,7 @@ struct Launcher {
     }
 
     /// The record names the process, so it is written when there is one; the pid file comes last, it tells others.
-    private func writeRecord(_ pid: Int32, _ cgroup: Cgroup) throws(RuntimeError) -> ContainerRecord {
+    func writeRecord(_ pid: Int32, _ cgroup: Cgroup) throws(RuntimeError) -> ContainerRecord {
         var record = ContainerRecord()
         record.id = request.id
         record.ociVersion = request.spec.ociVersion

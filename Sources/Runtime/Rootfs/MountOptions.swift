@@ -33,6 +33,14 @@ struct MountOptions {
         for option in options { add(option) }
     }
 
+    /// Everything that mounting changes on the mount itself, before it becomes visible.
+    func apply(to mount: FD) throws(SystemError) {
+        if !set.isEmpty || !clear.isEmpty { try setMountAttributes(mount, set: set, clear: clear) }
+        if !recursiveSet.isEmpty || !recursiveClear.isEmpty {
+            try setMountAttributes(mount, set: recursiveSet, clear: recursiveClear, recursive: true)
+        }
+    }
+
     fileprivate static let attributes: [(name: StaticString, set: MountAttributes, clear: MountAttributes)] = [
         ("ro", .readOnly, []), ("rw", [], .readOnly),
         ("nosuid", .noSetuid, []), ("suid", [], .noSetuid),

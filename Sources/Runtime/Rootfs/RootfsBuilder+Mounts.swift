@@ -88,19 +88,9 @@ extension RootfsBuilder {
             if isDirectory != targetIsDirectory {
                 throw SystemError(isDirectory ? .notDirectory : .isDirectory, "mount on", destination)
             }
-            try setAttributes(source.fd, options)
+            try options.apply(to: source.fd)
             try moveMount(source.fd, to: target.fd)
             try setPropagations(source.fd, options)
-        }
-    }
-
-    /// Everything that mounting changes on the mount itself, before it becomes visible.
-    private func setAttributes(_ mount: FD, _ options: MountOptions) throws(SystemError) {
-        if !options.set.isEmpty || !options.clear.isEmpty {
-            try setMountAttributes(mount, set: options.set, clear: options.clear)
-        }
-        if !options.recursiveSet.isEmpty || !options.recursiveClear.isEmpty {
-            try setMountAttributes(mount, set: options.recursiveSet, clear: options.recursiveClear, recursive: true)
         }
     }
 
@@ -140,7 +130,7 @@ extension RootfsBuilder {
             try detachMount(detached.fd.procPath)
             let isDirectory = try part.fd.status().st_mode & S_IFMT == S_IFDIR
             guard isDirectory else { throw SystemError(.notDirectory, "mount on", destination) }
-            try setAttributes(part.fd, options)
+            try options.apply(to: part.fd)
             try moveMount(part.fd, to: target.fd)
         }
     }

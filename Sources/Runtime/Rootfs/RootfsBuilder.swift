@@ -34,7 +34,7 @@ struct RootfsBuilder: ~Copyable {
         root = RootfsPath(root: rootDescriptor.fd)
     }
 
-    private static func attachRoot(_ plan: InitPlan, mayBeShared: Bool) throws(RuntimeError) -> OwnedFD {
+    static func attachRoot(_ plan: InitPlan, mayBeShared: Bool) throws(RuntimeError) -> OwnedFD {
         try kernel("prepare rootfs") { () throws(SystemError) in
             let place = try FD.cwd.open(plan.rootfsMountPoint, [.path, .directory])
             if mayBeShared { try makeParentPrivate(of: plan.rootfsMountPoint) }

@@ -284,15 +284,3 @@ def test_intel_rdt_without_resctrl(root_ct):
     root_ct.linux["intelRdt"] = {"closID": "x", "l3CacheSchema": "L3:0=f"}
     root_ct.create("true").refused("rdt|resctrl|intel")
     root_ct.assert_clean()
-
-
-@pytest.mark.parametrize("words", [["checkpoint", "--image-path", "/nonexistent", "--leave-running"], ["restore", "--bundle", "/nonexistent", "--detach"]], ids=lambda words: words[0])
-def test_checkpoints_are_refused(ct, words):
-    """An error about the matter, in the log too, and the container runs on."""
-    if ct.runtime.kind != "berth":
-        pytest.skip("runc and crun have it, with CRIU")
-    ct.up()
-    log = ct.file("log")
-    ct.call(*words, ct.id, options=["--log", str(log), "--log-format", "json"]).refused("checkpoints are not supported")
-    assert json.loads(log.read_text())["msg"].endswith("checkpoints are not supported")
-    assert ct.status == "running"
