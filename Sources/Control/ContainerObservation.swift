@@ -66,6 +66,10 @@ public struct ContainerObservation: Sendable, Hashable {
     public var bootID: String
     /// Of a container that runs and has a supervisor; otherwise `.none`.
     public var health = HealthStatus.none
+    /// What the exit record says, for status `.exited`.
+    public var isCheckpointed = false
+    /// The run goes on from a checkpoint.
+    public var isRestored = false
 
     public init(
         _ status: Status, pid: Int32 = 0, supervisor: Int32 = 0, startedAt: Int64 = 0, finishedAt: Int64 = 0,
@@ -94,5 +98,6 @@ public struct ContainerObservation: Sendable, Hashable {
             exitCode: record.exitCode,
             oomKilled: record.oomKilled, restartCount: record.restartCount, error: record.error,
             manuallyStopped: record.manuallyStopped, shutDown: record.shutDown, bootID: record.bootID)
+        isCheckpointed = record.isCheckpointed
     }
 }

@@ -53,6 +53,7 @@ public struct ContainerObserver: ~Copyable {
             finishedAt: record.finishedAt, exitCode: Int(record.exitCode), restartCount: record.restartCount)
         result.processStart = record.processStartTime
         result.health = record.health
+        result.isRestored = record.isRestored
         switch record.phase {
         case .running: result.status = isFrozen(record.freezeFile) ? .paused : .running
         case .stopping: result.status = .stopping

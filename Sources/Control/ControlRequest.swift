@@ -45,6 +45,9 @@ public enum ControlRequest: Sendable, Hashable {
     case probe
     /// The container stays created when who launched the supervisor goes, and anybody may start it. Only from who launched it.
     case keep
+    /// Write the container's processes down. Answered when the images are whole: by `.done`, or by `.failed` and the container runs on.
+    /// Who has gone before does not want it any more.
+    case checkpoint(CheckpointOrder)
 
     /// A `timeout` of `.stop` that means the configuration's.
     public static let configuredTimeout = Int64.min
@@ -70,6 +73,7 @@ public enum ControlRequest: Sendable, Hashable {
         case .watchHealth: 17
         case .probe: 18
         case .keep: 19
+        case .checkpoint: 20
         }
     }
 
@@ -80,6 +84,7 @@ public enum ControlRequest: Sendable, Hashable {
         case .exec(let id, let terminal):
             writer.string(id)
             writer.boolean(terminal)
+        case .checkpoint(let order): order.write(to: &writer)
         case .attach(let streams): writer.integer(streams.rawValue)
         case .resize(let rows, let columns):
             writer.integer(rows)
@@ -124,6 +129,7 @@ public enum ControlRequest: Sendable, Hashable {
         case 17: self = .watchHealth
         case 18: self = .probe
         case 19: self = .keep
+        case 20: self = .checkpoint(try CheckpointOrder(wire: &reader))
         default: throw ControlError(.protocol, "read message", cause: "unknown request \(frame.kind)")
         }
     }

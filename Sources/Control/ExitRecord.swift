@@ -23,6 +23,8 @@ public struct ExitRecord: Sendable, Hashable {
     public var manuallyStopped: Bool
     /// The machine went down in good order: what the restart policy wants up starts again after the boot.
     public var shutDown: Bool
+    /// A checkpoint ended it, from which it can go on.
+    public var isCheckpointed = false
 
     /// The exit code nobody saw: the supervisor was killed or the machine went down.
     public static let unknownCode = -1
@@ -59,6 +61,7 @@ public struct ExitRecord: Sendable, Hashable {
                 w.fieldIfNotEmpty("error", error)
                 w.fieldIfTrue("manuallyStopped", manuallyStopped)
                 w.fieldIfTrue("shutDown", shutDown)
+                w.fieldIfTrue("checkpointed", isCheckpointed)
             }
         }
     }
@@ -119,6 +122,7 @@ extension ExitRecord {
             case "error": error = try parser.string()
             case "manuallyStopped": manuallyStopped = try parser.bool()
             case "shutDown": shutDown = try parser.bool()
+            case "checkpointed": isCheckpointed = try parser.bool()
             default: try parser.skip()
             }
         }

@@ -43,6 +43,8 @@ public struct PhaseRecord: Sendable, Hashable {
     public var freezeFile: String
     /// Of a running container.
     public var health = HealthStatus.none
+    /// The run goes on from a checkpoint.
+    public var isRestored = false
 
     public init(
         phase: Phase = .preparing, supervisor: Int32 = 0, pid: Int32 = 0, processStartTime: UInt64 = 0,
@@ -72,7 +74,8 @@ public struct PhaseRecord: Sendable, Hashable {
         writer.integer(restartCount)
         writer.string(bootID)
         writer.string(freezeFile)
-        if health != .none { writer.integer(health.rawValue) }
+        if health != .none || isRestored { writer.integer(health.rawValue) }
+        if isRestored { writer.boolean(true) }
     }
 
     init(wire reader: inout WireReader) throws(ControlError) {
@@ -89,6 +92,7 @@ public struct PhaseRecord: Sendable, Hashable {
         freezeFile = try reader.string()
         // Without a probe it is left out.
         if reader.remaining > 0 { health = HealthStatus(rawValue: try reader.integer()) ?? .none }
+        if reader.remaining > 0 { isRestored = try reader.boolean() }
     }
 }
 

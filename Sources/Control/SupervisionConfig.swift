@@ -53,6 +53,8 @@ public struct SupervisionConfig: Sendable, Hashable {
     public var network: NetworkPlan?
     /// Nil: nobody looks whether it works.
     public var health: HealthPlan?
+    /// Of the first run of the supervisor that reads it; nil: the program is run from its beginning.
+    public var restore: RestorePlan?
 
     public init(id: String, name: String, bundle: String, rootfs: RootfsPlan) {
         self.id = id
@@ -102,6 +104,7 @@ public struct SupervisionConfig: Sendable, Hashable {
                     w.key("health")
                     health.write(to: &w)
                 }
+                w.ifPresent("restore", restore) { w, plan in plan.write(to: &w) }
             }
         }
     }
@@ -179,6 +182,7 @@ extension SupervisionConfig {
             case "health":
                 let plan = try HealthPlan(json: &parser)
                 health = plan.command.isEmpty ? nil : plan
+            case "restore": restore = try RestorePlan(json: &parser)
             default: try parser.skip()
             }
         }

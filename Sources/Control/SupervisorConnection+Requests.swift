@@ -111,6 +111,11 @@ extension SupervisorConnection {
         throw disconnected("probe")
     }
 
+    /// Has the container's processes written down. Without `.leavesRunning` the end of the run follows (``waitForExit(final:)``).
+    ///
+    /// - Throws: `.startFailed` with why it could not be done; the container runs on then. `.protocol` from a supervisor that cannot do this.
+    public func checkpoint(_ order: CheckpointOrder) throws(ControlError) { try request(.checkpoint(order)) }
+
     /// Asks to be told the container's health: now, and whenever it changes. Listen with ``receive(timeout:)``.
     public func watchHealth() throws(ControlError) { try request(.watchHealth) }
 

@@ -72,4 +72,16 @@ package protocol ContainerLauncher: AnyObject {
     func delete()
     /// For removing files of subordinate ids: the user namespace they are mapped in; nil when there is none.
     var userNamespace: SharedFD? { get }
+    /// The next `create` makes the container from a checkpoint.
+    var restores: Bool { get }
+    /// Whoever waits for the container, if anybody: a restore that may take long ends when it has gone.
+    var starter: FD? { get set }
+}
+
+extension ContainerLauncher {
+    package var restores: Bool { false }
+    package var starter: FD? {
+        get { nil }
+        set { _ = newValue }
+    }
 }

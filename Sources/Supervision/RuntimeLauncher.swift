@@ -13,6 +13,10 @@ final class RuntimeLauncher: ContainerLauncher {
     /// Where the container's files may be mounted already.
     private let mountPoint: String
     private var container: Container?
+    /// Of the first run only: what the policy starts after that begins anew.
+    private var restore: RestorePlan?
+    var restores: Bool { restore != nil }
+    var starter: FD?
     private(set) var userNamespace: SharedFD?
     /// Its last reference, so that the container's mounts go when it is taken down. Otherwise its first process takes them
     /// down while it ends, and waits for a grace period of all processors before its parent hears of the end.
@@ -29,6 +33,7 @@ final class RuntimeLauncher: ContainerLauncher {
         self.root = root
         self.network = network
         self.mountPoint = mountPoint
+        restore = config.restore
     }
 
     func create(
@@ -44,7 +49,7 @@ final class RuntimeLauncher: ContainerLauncher {
         }
         let made: Container
         do throws(RuntimeError) {
-            made = try Container.create(request)
+            made = try make(request)
         } catch {
             throw interruption.failure ?? LaunchFailure(error)
         }
@@ -55,6 +60,18 @@ final class RuntimeLauncher: ContainerLauncher {
         }
         return LaunchedContainer(
             pid: made.pid, pidfd: made.pidfd, console: made.console, freezeFile: freezeFile(made.cgroup.record))
+    }
+
+    private func make(_ request: CreateRequest) throws(RuntimeError) -> Container {
+        guard let plan = restore else { return try Container.create(request) }
+        restore = nil
+        var wanted = RestoreRequest(images: plan.images)
+        wanted.work = plan.work
+        wanted.establishedConnections = plan.establishedConnections
+        wanted.closesConnections = plan.closesConnections
+        wanted.fileLocks = plan.fileLocks
+        wanted.cancelled = starter?.rawValue ?? -1
+        return try Container.restore(request, wanted, program: try CriuProgram.find())
     }
 
     /// config.json is read anew for each run, and forgotten: what is needed later is in the runtime's state.

@@ -42,6 +42,7 @@ extension Supervisor {
         _ = shutdown(client.socket.raw, Int32(SHUT_RDWR))
         clients.removeAll { $0 === client }
         thaw(after: client)
+        giveUpCheckpoint(of: client)
         guard starter === client else { return }
         starter = nil
         // Nobody will start it any more, or wants what it does.
@@ -92,6 +93,7 @@ extension Supervisor {
                 if !client.send(.health(stage == .running ? record.health : .none), sequence: 0) { return remove(client) }
             }
             if case .probe = request { return try probe(client, frame.sequence) }
+            if case .checkpoint(let order) = request { return try checkpoint(client, frame.sequence, order) }
             if case .exec(let id, let terminal) = request {
                 return try exec(client, frame.sequence, ExecWish(id: id, terminal: terminal), descriptors)
             }

@@ -80,6 +80,7 @@ extension Supervisor {
             if userPorts.forwarderEnded(), stage == .running { forwardPorts() }
             return
         }
+        if pid == checkpoint?.pid { return checkpointEnded(status) }
         if health?.childEnded(pid, status) == true { return }
         if let index = runningExecs.firstIndex(where: { $0.pid == pid }) {
             tellEnd(of: runningExecs.remove(at: index), status)
@@ -122,7 +123,7 @@ extension Supervisor {
         tell("exec_die", ["execID": exec.id, "exitCode": "\(status.code)"])
     }
 
-    private func lastMessage(_ messages: FD) -> String? {
+    func lastMessage(_ messages: FD) -> String? {
         guard cl_lseek(messages.rawValue, 0, SEEK_SET) == 0, let bytes = try? messages.readAll(limit: 1 << 16) else { return nil }
         let last = bytes.split(separator: UInt8(ascii: "\n")).last
         return last.flatMap { try? JSONValue.parse(Array($0)) }?["msg"]?.string

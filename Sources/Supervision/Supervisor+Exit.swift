@@ -15,7 +15,8 @@ extension Supervisor {
         while let child = try? waitForProcess(-1, options: WNOHANG) {
             if child.pid == record.pid, ended == nil { ended = child.status } else { otherEnded(child.pid, child.status) }
         }
-        guard let ended else { return }
+        // What kind of end it is says the checkpoint's own.
+        guard let ended, checkpoint == nil else { return }
         if stage == .running { runEnded(ended) }
         if stage == .created {
             record.startedAt = 0
@@ -33,6 +34,7 @@ extension Supervisor {
         if case .signaled(let signal) = status { exit.signal = signal }
         // Before the cgroup goes, which holds the count.
         exit.oomKilled = launcher.outOfMemoryKills() > oomKillsBefore
+        exit.isCheckpointed = isCheckpointed
         tellEnd(of: exit, nanoseconds: duration)
         record.pid = 0
         endProbes()
@@ -71,6 +73,10 @@ extension Supervisor {
             shutDown: shutDown)
         // A restart that fails is the end of the run before it, told by its error.
         exit.startedAt = record.startedAt
+        // What it could not go on from now it may be able to later.
+        if record.isRestored, !config.autoRemove, let before = try? ExitRecord.load(from: directory.fd) {
+            exit.isCheckpointed = before.isCheckpointed
+        }
         if exit.startedAt == 0, !config.autoRemove, let before = try? ExitRecord.load(from: directory.fd) {
             exit.startedAt = before.startedAt
         }
@@ -103,6 +109,7 @@ extension Supervisor {
         }
         // It may have been connected before it was made.
         disconnect()
+        lockedNetwork = nil
         record.pid = 0
     }
 

@@ -34,14 +34,16 @@ extension Supervisor {
         case .kill(let signal): try kill(signal)
         case .setRestartPolicy(let policy): setRestartPolicy(policy)
         case .pause:
+            try refuseDuringCheckpoint()
             if !isHeld { try setFrozen(true) }
             isPaused = true
         case .resume: try resume(for: client)
         case .freeze:
+            try refuseDuringCheckpoint()
             if !isHeld, !isPaused { try setFrozen(true) }
             guard stage == .running else { throw refusal("container is not running") }
             client.keepsFrozen = true
-        case .query, .exec, .watchHealth, .probe: break  // answered by who received them
+        case .query, .exec, .watchHealth, .probe, .checkpoint: break  // answered by who received them
         case .reload: try reload()
         case .yield:
             guard stage == .draining || stage == .finished else { throw refusal("container is running") }
@@ -103,6 +105,7 @@ extension Supervisor {
 
     func stopRunning(_ signal: Int32, _ timeout: Int64) throws(ControlError) {
         setPhase(.stopping)
+        giveUpCheckpoint()
         // The signal first: a frozen process gets it when it is thawed, and nothing else in between.
         try ask { () throws(LaunchFailure) in try send(signal) }
         tellSignal(signal)
@@ -125,7 +128,10 @@ extension Supervisor {
         guard signal >= 0, signal <= 64 else { throw refusal("signal \(signal) does not exist") }
         guard stage == .running else { throw refusal("container is not running") }
         let isFinal = signal == SIGKILL || signal == config.stopSignal
-        if isFinal { manuallyStopped = true }
+        if isFinal {
+            manuallyStopped = true
+            giveUpCheckpoint()
+        }
         try ask { () throws(LaunchFailure) in try send(signal) }
         tellSignal(signal)
         // A frozen process dies only when it is thawed (v1), and stays paused otherwise.

@@ -47,6 +47,11 @@ package final class Supervisor {
     var clients: [ControlClient] = []
     var execs: [PendingExec] = []
     var runningExecs: [RunningExec] = []
+    var checkpoint: PendingCheckpoint?
+    /// The end of the run that comes, or has come, is a checkpoint's.
+    var isCheckpointed = false
+    /// Whose connections are being restored.
+    var lockedNetwork: SharedFD?
     /// Children that ended while it was not known yet whose they are.
     var unclaimed: [(pid: Int32, status: ExitStatus)] = []
     /// Who launched us; gone before `.start` means that the container is not wanted any more.
@@ -125,6 +130,7 @@ package final class Supervisor {
     package func run(starter socket: SharedFD?) {
         setPhase(.preparing)
         if let socket { starter = addClient(socket) }
+        launcher.starter = starter?.socket.fd
         guard launch() else { return }
         loop.run()
     }
@@ -144,6 +150,8 @@ package final class Supervisor {
         ended = nil
         isPaused = false
         isBeingKilled = false
+        isCheckpointed = false
+        record.isRestored = launcher.restores
         lastExit = nil
         unprotectFromOutOfMemory()
         do throws(LaunchFailure) {
@@ -151,7 +159,10 @@ package final class Supervisor {
             let stdio = try openStdio()
             let launched = try launcher.create(stdio) { [unowned self] (namespace) throws(LaunchFailure) in
                 // Without an endpoint it is the container that raises its loopback device, at a time of its own.
-                if config.network?.endpoints.isEmpty == false { try connect(namespace) }
+                if config.network?.endpoints.isEmpty == false {
+                    try lockPackets(namespace)
+                    try connect(namespace)
+                }
             }
             container = launched
             tellMounted()
@@ -187,6 +198,7 @@ package final class Supervisor {
         startedMonotonic = monotonicNanoseconds()
         setPhase(.running)
         do throws(LaunchFailure) {
+            try unlockPackets()
             try launcher.start()
         } catch {
             // It counts as ended, not as made, when an earlier run was started.
@@ -196,6 +208,7 @@ package final class Supervisor {
         }
         stage = .running
         tell("start")
+        if record.isRestored { tell("restore") }
         forwardPorts()
         releaseStandardError()
         protectFromOutOfMemory()

@@ -86,7 +86,7 @@ import Testing
         ("network create --scope swarm n", "not supported yet: --scope"), ("update --ulimit nofile=5 c", "not supported yet: --ulimit"),
         ("run --health-log-destination x --replace img", "not supported yet: --health-log-destination, --replace"),
         ("--host x ps", "not supported yet: --host"), ("rm --link x", "not supported yet: --link"),
-        ("image prune --external", "not supported yet: --external"), ("start --checkpoint x y", "not supported yet: --checkpoint"),
+        ("image prune --external", "not supported yet: --external"), ("container restore --pod x y", "not supported yet: --pod"),
     ]) func refusesByName(_ line: String, _ sentence: String) throws {
         #expect(try #require(Table.failure(line)).cause == "berth: " + sentence)
     }

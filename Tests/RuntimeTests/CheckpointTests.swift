@@ -59,6 +59,32 @@ struct CheckpointTests {
         #expect(CriuResponse(bytes) == nil)
     }
 
+    /// Answers with bytes that are others, that are missing, or too many: no trap, whatever comes.
+    @Test func damagedAnswers() {
+        let whole: [UInt8] = [8, 6, 16, 1, 34, 2, 8, 77, 42, 7, 10, 3, 97, 98, 99, 16, 9, 56, 17, 74, 2, 110, 111]
+        var state: UInt64 = 88_172_645_463_325_252
+        func random(_ bound: Int) -> Int {
+            // xorshift64
+            state ^= state << 13
+            state ^= state >> 7
+            state ^= state << 17
+            return Int(state % UInt64(bound))
+        }
+        var understood = 0
+        for _ in 0..<20_000 {
+            var bytes = whole
+            for _ in 0...random(4) {
+                switch random(3) {
+                case 0: bytes[random(bytes.count)] = UInt8(random(256))
+                case 1 where bytes.count > 1: bytes.removeLast(random(bytes.count - 1))
+                default: bytes.insert(UInt8(random(256)), at: random(bytes.count))
+                }
+            }
+            if CriuResponse(bytes) != nil { understood += 1 }
+        }
+        #expect(CriuResponse(whole)?.pid == 9 && understood > 100 && understood < 20_000)
+    }
+
     @Test func theReasonOfAFailure() {
         let log = """
             (00.000001) Warn  (criu/kerndat.c:1): no matter

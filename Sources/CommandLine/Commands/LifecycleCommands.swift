@@ -12,22 +12,38 @@ struct StartCommand {
     func run() throws(CommandError) -> Int32 {
         let arguments = session.arguments
         let names = try session.containers { !$0.isAlive && $0.observation.status != .restarting }
+        let restore = try checkpoint(names)
         if arguments.bool("attach") || arguments.bool("interactive") {
             guard names.count == 1, let name = names.first else {
                 throw CommandError("you cannot start and attach multiple containers at once")
             }
-            return try runAttached(name)
+            return try runAttached(name, restore)
         }
         return session.forEach(names) { (name) throws(EngineError) in
-            try session.engine.start(name)
+            try session.engine.start(name, from: restore)
             return name
         }
     }
 
-    private func runAttached(_ name: String) throws(CommandError) -> Int32 {
+    /// What `--checkpoint` names.
+    private func checkpoint(_ names: [String]) throws(CommandError) -> RestorePlan? {
+        let arguments = session.arguments
+        let checkpoint = arguments.string("checkpoint")
+        if checkpoint.isEmpty {
+            if arguments.isSet("checkpoint-dir") { throw CommandError("--checkpoint-dir needs --checkpoint") }
+            return nil
+        }
+        guard names.count == 1, let name = names.first else { throw CommandError("you cannot restore multiple containers at once") }
+        let directory = try CheckpointCommand.directory(arguments)
+        return try engine { () throws(EngineError) in
+            try session.engine.restorePlan(name, checkpoint: checkpoint, directory: directory)
+        }
+    }
+
+    private func runAttached(_ name: String, _ restore: RestorePlan?) throws(CommandError) -> Int32 {
         let arguments = session.arguments
         do throws(EngineError) {
-            guard let starting = try session.engine.prepareStart(name) else {
+            guard let starting = try session.engine.prepareStart(name, from: restore) else {
                 return try AttachCommand(session).attach(
                     name, input: arguments.bool("interactive"), keys: arguments.string("detach-keys"), proxy: arguments.bool("sig-proxy"))
             }

@@ -53,8 +53,8 @@ extension CommandTable {
                 Example("Again, in the background", "berth start web"),
                 Example("And show what it writes until it ends", "berth start -a job"),
             ], arity: Self.oneOrChosen,
-            completion: [.names(.stoppedContainers)], flags: ContainerFlags.start,
-            unsupported: { Flag.unsupported(values: "checkpoint checkpoint-dir") }, run: action(.start))
+            completion: [.names(.stoppedContainers)], flags: { ContainerFlags.start() + CheckpointFlags.start },
+            run: action(.start))
     }
 
     var stop: Command {

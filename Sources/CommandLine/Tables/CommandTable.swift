@@ -45,7 +45,7 @@ struct CommandTable: Sendable {
             run.grouped(.common), exec.grouped(.common), ps("ps").grouped(.common), build.grouped(.common),
             images("images").grouped(.common), pull.grouped(.common), push.grouped(.common), version.grouped(.common),
             info("info").grouped(.common),
-            builder, container, healthcheck, image, manifest, network, registry, system, volume,
+            builder, checkpoint, container, healthcheck, image, manifest, network, registry, system, volume,
             attach, commit, copy, create, debug, diff, events, export, history, `import`, initialize, inspect, kill, load, login, logout,
             logs, mount, pause, port,
             rename, restart, rm("rm"),
@@ -57,9 +57,10 @@ struct CommandTable: Sendable {
     private var container: Command {
         .group("container", summary: "Manage containers") {
             [
-                attach, cleanUp, containerClone, commit, copy, create, debug, diff, exec, containerExists, export, initialize,
-                inspectContainer, kill, logs, mount,
-                ps("ls", aliases: ["list", "ps"]), pause, containerPrune, port, rename, restart, rm("rm", aliases: ["remove"]), run, start,
+                attach, containerCheckpoint, cleanUp, containerClone, commit, copy, create, debug, diff, exec, containerExists, export,
+                initialize, inspectContainer, kill, logs, mount,
+                ps("ls", aliases: ["list", "ps"]), pause, containerPrune, port, rename, restart, containerRestore,
+                rm("rm", aliases: ["remove"]), run, start,
                 stats, stop, top, unmount("unmount", aliases: ["umount"]), unpause, update, wait,
             ]
         }

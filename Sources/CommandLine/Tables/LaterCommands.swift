@@ -4,14 +4,14 @@ enum LaterCommands {
     static let spellings: Set<String> = Set(
         (top.split(whereSeparator: { $0 == " " || $0 == "\n" }).map(String.init)
             + below(
-                "container", "checkpoint restore runlabel")
+                "container", "runlabel")
             + below("image", "diff scp sign tree trust")
             + below(
                 "system", "connection dial-stdio hyperv-prep migrate renumber reset service")
             + below("volume", "mount reload unmount update")))
 
     private static let top = """
-        artifact auto-update buildx checkpoint compose config context dial-stdio
+        artifact auto-update buildx compose config context dial-stdio
         farm generate kube machine node plugin pod
         quadlet secret service stack swarm trust
         """

@@ -8,6 +8,7 @@ enum Verb: String, Sendable, CaseIterable {
     /// `berth inspect`: any object; the other two take one kind only.
     case inspect, inspectContainer, inspectImage
     case healthcheckRun
+    case checkpointCreate, checkpointList, checkpointRemove, containerCheckpoint, containerRestore
     case images, load, `import`, save, tag, rmi
     case pull, push
     case history, untag, imageExists

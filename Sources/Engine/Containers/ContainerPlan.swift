@@ -21,6 +21,8 @@ struct ContainerPlan {
     var runtime = ""
     /// Nil: it has no network of its own.
     var network: NetworkPlanner?
+    /// Nil: its program is run from the beginning.
+    var restore: RestorePlan?
 }
 
 extension Engine {

@@ -84,6 +84,11 @@ struct ContainerInspection {
             w.field("Error", seen.error)
             w.field("StartedAt", Timestamp.text(seen.startedAt))
             w.field("FinishedAt", Timestamp.text(seen.finishedAt))
+            // Podman's.
+            w.field("Checkpointed", seen.isCheckpointed)
+            if seen.isCheckpointed { w.field("CheckpointedAt", Timestamp.text(seen.finishedAt)) }
+            w.field("Restored", seen.isRestored)
+            if seen.isRestored { w.field("RestoredAt", Timestamp.text(seen.startedAt)) }
             w.ifPresent("Health", health) { w, health in health.write(to: &w) }
             w.field("SupervisorPid", seen.supervisor)
         }

@@ -87,6 +87,7 @@ extension Engine {
         config.network = plan.network?.plan()
         config.health = definition.health?.plan()
         config.runtime = plan.runtime
+        config.restore = plan.restore
         if !plan.runtime.isEmpty, host.isRootless {
             config.userMap = plan.users.map(idMapping)
             config.groupMap = plan.groups.map(idMapping)

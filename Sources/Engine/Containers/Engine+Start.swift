@@ -31,14 +31,15 @@ extension Engine {
 
     /// Starts the supervisor of a container that does not run.
     ///
+    /// - Parameter restore: a checkpoint that it goes on from; nil: its program begins anew.
     /// - Returns: nil when it runs already, which is no failure (Docker: not modified).
     /// - Throws: exit codes 125, 126, 127 as the runtime found.
-    public func prepareStart(_ text: String) throws(EngineError) -> StartingContainer? {
+    public func prepareStart(_ text: String, from restore: RestorePlan? = nil) throws(EngineError) -> StartingContainer? {
         // Launched by the first attempt, and waiting like this command.
         var supervisor: SupervisorConnection?
         // Ten seconds for another command that starts, makes or removes it.
         for _ in 0..<500 {
-            switch try attemptStart(text, &supervisor) {
+            switch try attemptStart(text, &supervisor, restore) {
             case .started(let starting): return starting
             case .running: return nil
             case .busy: usleep(20_000)
@@ -72,7 +73,7 @@ extension Engine {
     }
 
     private func attemptStart(
-        _ text: String, _ supervisor: inout SupervisorConnection?
+        _ text: String, _ supervisor: inout SupervisorConnection?, _ restore: RestorePlan?
     ) throws(EngineError) -> StartAttempt {
         let view = try container(text)
         switch view.observation.status {
@@ -95,7 +96,7 @@ extension Engine {
         }
         // The name may have gone to another container meanwhile.
         if supervisor?.id != view.id { supervisor = try launch(view.id) }
-        guard let connection = supervisor, let lock = try prepareFiles(view) else { return .busy }
+        guard let connection = supervisor, let lock = try prepareFiles(view, restore) else { return .busy }
         let descriptor = lock.descriptor
         try controlled { () throws(ControlError) in try connection.create(lock: descriptor, streams: streams) }
         // The supervisor has it now.
@@ -106,7 +107,7 @@ extension Engine {
     /// Writes what the supervisor reads, under the container's lock: neither another start nor a removal comes between.
     ///
     /// - Returns: the lock; nil when another command holds it.
-    private func prepareFiles(_ view: ContainerView) throws(EngineError) -> SupervisorLock? {
+    private func prepareFiles(_ view: ContainerView, _ restore: RestorePlan?) throws(EngineError) -> SupervisorLock? {
         let definition = view.definition
         let store = try self.store()
         // After power loss the row may be all there is.
@@ -130,6 +131,7 @@ extension Engine {
         if let connections = try connectForStart(definition) {
             plan.network = try completed(try planner(definition, connections, try networks(of: definition, store)))
         }
+        plan.restore = restore
         try materialize(definition, plan.withLayers(layers))
         // A failure above lets go of it.
         return lock
@@ -143,7 +145,7 @@ extension Engine {
         let view = protectedRuntime()
         launch.executable = view?.fd
         launch.environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
-        for name in ["XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "LISTEN_FDS", "NOTIFY_SOCKET"] {
+        for name in ["XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "LISTEN_FDS", "NOTIFY_SOCKET", "BERTH_CRIU"] {
             if let value = environmentVariable(name) { launch.environment.append(name + "=" + value) }
         }
         if launch.executable == nil, !FD.cwd.exists(runtimeProgram) {
@@ -166,9 +168,9 @@ extension Engine {
     ///
     /// - Returns: false when it ran already.
     @discardableResult
-    public func start(_ text: String) throws(EngineError) -> Bool {
+    public func start(_ text: String, from restore: RestorePlan? = nil) throws(EngineError) -> Bool {
         for _ in 0..<20 {
-            guard let starting = try prepareStart(text) else { return false }
+            guard let starting = try prepareStart(text, from: restore) else { return false }
             do throws(ControlError) {
                 try starting.connection.start()
                 try starting.connection.waitForStarted()

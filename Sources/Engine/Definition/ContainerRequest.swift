@@ -21,6 +21,10 @@ public struct ContainerRequest: Sendable {
     public var platform = ""
     /// What a step of a build stands on instead of an image.
     var base: StepBase?
+    /// The definition is that of a container that was made before: the image adds nothing to it.
+    var isComplete = false
+    /// What the image is called instead of what it is found by; empty: the same.
+    var imageName = ""
 
     /// What the volumes become that an image declares.
     public enum ImageVolumes: String, Sendable {
@@ -60,6 +64,8 @@ extension ContainerRequest {
         result.id = id
         result.name = name
         result.imageID = imageID
+        if !imageName.isEmpty { result.image = imageName }
+        if isComplete { return result }
         try completeArguments(&result, image)
         result.environment = EnvironmentOption.merge(
             image.env.filter { $0.utf8.contains(UInt8(ascii: "=")) }, definition.environment)
