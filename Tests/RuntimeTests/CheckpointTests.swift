@@ -114,13 +114,16 @@ struct CheckpointTests {
         spec.linux?.maskedPaths = ["/proc/keys", "/proc/scsi"]
         let all = ExternalMounts(spec: spec, cgroup: [("pids", "/sys/fs/cgroup/pids/x")])
         let lines = [
-            ("0:1", "/"), ("0:2", "/proc"), ("0:3", "/dev"), ("8:1", "/data"), ("8:2", "/data/below"), ("8:1", "/etc/hosts"),
+            ("0:1", "/"), ("0:2", "/proc"), ("0:3", "/dev"), ("8:1", "/data"), ("8:2", "/data/below"), ("0:5", "/data/other"),
+            ("8:1", "/etc/hosts"),
             ("0:9", "/image"), ("0:4", "/sys/fs/cgroup"), ("0:5", "/sys/fs/cgroup/pids"), ("0:6", "/proc/keys"), ("0:7", "/proc/scsi"),
             ("0:2", "/proc/sys"),
             ("0:6", "/dev/null"),
         ]
         let container = lines.compactMap { MountInfo("1 1 \($0.0) / \($0.1) rw - x x rw") }
-        let host = ["8:1", "8:2", "0:5", "0:6"].compactMap { MountInfo("1 1 \($0) / /somewhere rw - x x rw") }
+        let host = [("8:1", "/"), ("8:2", "/srv/below"), ("0:5", "/somewhere"), ("0:6", "/dev")].compactMap {
+            MountInfo("1 1 \($0.0) / \($0.1) rw - x x rw")
+        }
         #expect(
             all.find(container: container, host: host) == [
                 "/data", "/data/below", "/etc/hosts", "/image", "/sys/fs/cgroup/pids", "/proc/keys", "/dev/null",

@@ -92,6 +92,8 @@ struct CriuStage {
         for number in closing { _ = cl_close(number) }
         let channel = SyncChannel(socket: sync)
         do throws(RuntimeError) {
+            // While the mounts still are those that events are shared with.
+            let sources = try kernel("open mount sources") { () throws(SystemError) in try cloneSources() }
             try kernel("prepare criu") { () throws(SystemError) in
                 _ = cl_setsid()
                 for file in plan.cgroupTasks { try FD(file).writeOnce("0", to: "tasks") }
@@ -100,7 +102,7 @@ struct CriuStage {
                 try check(cl_unshare(0x0002_0000 /* CLONE_NEWNS */), "make mount namespace")
                 try setPropagation("/", .private, recursive: true)
             }
-            try makeMounts()
+            try makeMounts(sources)
             channel.sendFailure(RuntimeError(try becomeProgram(program, socket)))
         } catch {
             channel.sendFailure(error)
@@ -108,18 +110,32 @@ struct CriuStage {
         _exit(1)
     }
 
-    private func makeMounts() throws(RuntimeError) {
+    /// The entries of `mounts` that the checkpoint has not, as the container's first process would have made them; by index.
+    private func cloneSources() throws(SystemError) -> [Int: SharedFD] {
+        var result: [Int: SharedFD] = [:]
+        for point in files.mounts {
+            guard case .entry(let index, _)? = sources.source(of: point), result[index] == nil else { continue }
+            let mount = plan.mounts[index]
+            let options = MountOptions(mount.options)
+            if let prepared = plan.bindSources[index] {
+                result[index] = prepared
+            } else if options.bind || mount.type == "bind" {
+                result[index] = SharedFD(try BindSource(plan.hostPath(mount.source), options).clone())
+            } else {
+                result[index] = SharedFD(try FileSystemMount(mount: mount, options: options).make())
+            }
+        }
+        return result
+    }
+
+    private func makeMounts(_ copies: [Int: SharedFD]) throws(RuntimeError) {
         let root = try RootfsBuilder.attachRoot(plan, mayBeShared: false)
         try kernel("mount sources") { () throws(SystemError) in
             let context = try FileSystemContext("tmpfs")
             let places = try context.mount()
             let target = try FD.cwd.open(directory, [.path, .directory])
             try moveMount(places.fd, to: target.fd)
-            var made: Set<Int> = []
-            for point in files.mounts {
-                guard case .entry(let index, _)? = sources.source(of: point), made.insert(index).inserted else { continue }
-                try attach(index, below: places.fd)
-            }
+            for (index, copy) in copies.sorted(by: { $0.key < $1.key }) { try attach(copy, index, below: places.fd) }
         }
         try kernel("make mount points") { () throws(SystemError) in
             try makeTargets(RootfsPath(root: root.fd))
@@ -138,24 +154,20 @@ struct CriuStage {
         }
     }
 
-    /// An entry of `mounts`, as the container's first process would have attached it.
-    private func attach(_ index: Int, below places: FD) throws(SystemError) {
+    /// An entry of `mounts` at its place, for CRIU to bind.
+    private func attach(_ copy: SharedFD, _ index: Int, below places: FD) throws(SystemError) {
         let mount = plan.mounts[index]
         let options = MountOptions(mount.options)
-        let copy: SharedFD
-        if let prepared = plan.bindSources[index] {
-            copy = prepared
-        } else if options.bind || mount.type == "bind" {
-            copy = SharedFD(try BindSource(plan.hostPath(mount.source), options).clone())
-        } else {
-            copy = SharedFD(try FileSystemMount(mount: mount, options: options).make())
-            if options.set.contains(.readOnly) { try setMountAttributes(copy.fd, set: .readOnly) }
+        if options.bind || mount.type == "bind" {
+            try options.apply(to: copy.fd)
+        } else if options.set.contains(.readOnly) {
+            try setMountAttributes(copy.fd, set: .readOnly)
         }
-        if options.bind || mount.type == "bind" { try options.apply(to: copy.fd) }
         let isDirectory = try copy.fd.status().st_mode & S_IFMT == S_IFDIR
         if isDirectory { try places.makeDirectory("\(index)") } else { try places.writeFile("\(index)", []) }
         let place = try places.open("\(index)", .path)
         try moveMount(copy.fd, to: place.fd)
+        for entry in options.propagation { try setMountAttributes(copy.fd, propagation: entry.kind, recursive: entry.recursive) }
     }
 
     /// - Returns: why that failed.

@@ -66,12 +66,17 @@ struct ExternalMounts {
     ///   - host: ours. A file system that is mounted there too is the host's.
     func find(container: [MountInfo], host: [MountInfo]) -> [String] {
         let devices = Set(host.map(\.device))
+        let places = Set(host.map { $0.device + " " + $0.point })
         var result: [String] = []
         for mount in container where mount.point != "/" && !result.contains(mount.point) {
             guard let source = source(of: mount.point) else { continue }
             // An image or a volume with a file system of its own is nowhere on the host, and CRIU knows neither layers nor servers.
             if case .entry(let index, "") = source, !isBind(spec.mounts[index]) {
                 result.append(mount.point)
+            } else if case .entry(let index, let below) = source, !below.isEmpty {
+                // A bind of a host's directory shows what is mounted below it there, and also what was mounted for the container: its
+                // rootfs is such a place in a bind of the host's root, and what is in there is told by itself.
+                if places.contains(mount.device + " " + cleanPath(spec.mounts[index].source + below)) { result.append(mount.point) }
             } else if devices.contains(mount.device) {
                 result.append(mount.point)
             }

@@ -127,6 +127,20 @@ def test_what_is_restored_is_as_it_was(berth, place):
     assert berth.call("exec", name, "touch", "/data/new").code != 0 and berth.call("exec", name, "touch", "/new").code != 0
 
 
+@pytest.mark.parametrize("flags", [
+    ["-v", "/:/host:ro"], ["--mount", "type=image,src=test,dst=/image"], ["-v", "named:/a", "-v", "/b", "--device", "/dev/fuse"], ["--privileged"],
+    ["--pid", "host", "--ipc", "host", "--uts", "host", "--cgroupns", "host"], ["-v", "/dev/null:/mine", "--security-opt", "unmask=ALL"],
+], ids=["host", "image", "volumes", "privileged", "namespaces", "files"])  # fmt: skip
+def test_mounts_and_namespaces_of_all_kinds(berth, flags):
+    name = counting(berth, *flags)
+    before = facts(berth.pid(name))
+    berth.ok("checkpoint", "create", name, "one")
+    seen = ticks(berth, name)
+    berth.ok("start", "--checkpoint", "one", name)
+    assert facts(berth.pid(name)) == before
+    goes_on(berth, name, seen)
+
+
 def test_leave_running(berth):
     name = counting(berth)
     pid = berth.pid(name)
