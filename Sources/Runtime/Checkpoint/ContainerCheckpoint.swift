@@ -84,11 +84,11 @@ public struct ContainerCheckpoint {
             CriuStatistics.tell(in: work.fd, CriuStatistics.dump)
             if request.isPreDump { try publish(request, images.fd) }
         case .success(let response):
-            session.close(milliseconds: 10_000)
+            session.close(milliseconds: 10_000, isFailure: true)
             throw complaint.error(CriuFailure(text: "it gave no reason"), response)
         case .failure(let failure):
             // It lets the processes go on by itself when it has nobody to ask. One that hangs does not.
-            session.close(milliseconds: 10_000)
+            session.close(milliseconds: 10_000, isFailure: true)
             if status == .running { try? Cgroup(record: record.cgroup).thaw() }
             throw complaint.error(failure)
         }

@@ -73,7 +73,7 @@ final class CriuSession {
 
     /// How it ended, as the reason for everything that did not come.
     private func end() -> CriuFailure {
-        guard let status = close(milliseconds: 2000) else { return CriuFailure(text: "it closed its connection") }
+        guard let status = close(milliseconds: 2000, isFailure: true) else { return CriuFailure(text: "it closed its connection") }
         switch status {
         case .exited(let code): return CriuFailure(text: "it ended with status \(code)")
         case .signaled(let signal): return CriuFailure(text: "it was killed by signal \(signal)")
@@ -83,18 +83,22 @@ final class CriuSession {
     /// Lets go of it and waits for its end.
     ///
     /// CRIU lets processes go on that it was writing down when it finds nobody to ask: until then they must not be thawed by others.
-    /// - Parameter milliseconds: after that it is killed.
+    /// - Parameters:
+    ///   - milliseconds: after that it is killed.
+    ///   - isFailure: its children, which are in its process group, end with it. Otherwise there are none but those it has restored.
     /// - Returns: nil when somebody else has seen its end, or there was nothing to wait for.
     @discardableResult
-    func close(milliseconds: Int32) -> ExitStatus? {
+    func close(milliseconds: Int32, isFailure: Bool = false) -> ExitStatus? {
         socket = nil
         if hasEnded { return nil }
         hasEnded = true
         if !isReadable(pidfd.fd, milliseconds: milliseconds) { try? pidfd.fd.sendSignal(SIGKILL) }
+        // Before its number is free for others.
+        if isFailure { _ = cl_kill(-pid, SIGKILL) }
         return (try? waitForProcess(pid))?.status
     }
 
-    deinit { close(milliseconds: 0) }
+    deinit { close(milliseconds: 0, isFailure: true) }
 }
 
 /// Tells a failure of CRIU's in one sentence: its own reason where its log has one, and where the log is.

@@ -13,8 +13,8 @@ import tarfile
 import pytest
 
 import checkpoints
-from berth import Berth
-from host import wait_for
+from berth import Berth, stat_field
+from host import quietly, wait_for
 from terminal import Terminal
 
 COUNT = "i=0; while :; do echo tick $i; i=$((i+1)); sleep 0.05; done"
@@ -461,3 +461,74 @@ def test_the_image_is_not_here(berth, other, place):
     berth.ok("container", "checkpoint", "-e", place / "a", name)
     other.call("container", "restore", "-i", place / "a").fails(1, "the image of the checkpoint is not here: test .*berth pull test")
     assert other.names("-a") == []
+
+
+# Whoever is killed, whenever
+
+
+def words(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def crius(berth):
+    """CRIU's environment and command line do not say whose it is; its parent's do."""
+    mine = set(berth.processes())
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            if entry.isdigit() and b"swrk" in words(entry) and int(stat_field(entry, 1)) in mine:
+                found.append(int(entry))
+        except (OSError, IndexError):
+            continue
+    return found
+
+
+def settled(berth):
+    """Nothing of a checkpoint is under way any more."""
+    wait_for(lambda: not crius(berth) and not any(b"--keep-state" in words(pid) for pid in berth.processes()), "the checkpoint to end", 30)
+
+
+@pytest.mark.parametrize("victim", ["command", "criu", "supervisor"])
+def test_killed_at_any_moment(berth, victim):
+    """It runs on as if nothing had been, or it has ended and there is a checkpoint that it goes on from."""
+    outcomes = set()
+    for step in range(8):
+        name = counting(berth)
+        identity = berth.inspect(name, "Id")
+        supervisor = berth.supervisor(identity)
+        process = berth.popen("checkpoint", "create", name, "one", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # The moments are spread over what it takes: about a third of a second on an idle machine.
+        try:
+            process.wait(step * 0.05 + 0.01)
+        except subprocess.TimeoutExpired:
+            pass
+        if victim == "command":
+            process.kill()
+        elif victim == "supervisor":
+            os.kill(supervisor, signal.SIGKILL)
+        else:
+            for pid in crius(berth):
+                quietly(lambda: os.kill(pid, signal.SIGKILL))
+        process.wait(30)
+        settled(berth)
+        listed = berth.ok("checkpoint", "ls", name).lines[1:] == ["one"]
+        left = pathlib.Path(berth.root, "containers", identity, "checkpoints")
+        status = berth.status(name)
+        outcomes.add((status, listed))
+        if status == "running" and victim != "supervisor":
+            goes_on(berth, name, ticks(berth, name))
+            assert not [entry for entry in (os.listdir(left) if left.exists() else []) if entry.startswith(".")]
+        elif status != "running":
+            assert status == "exited" and (listed or victim == "supervisor"), (status, listed)
+            if listed:
+                before = ticks(berth, name)
+                berth.ok("start", "--checkpoint", "one", name)
+                wait_for(lambda: len(ticks(berth, name)) > len(before) + 2, "it to go on")
+        berth.ok("rm", "-f", name, timeout=30)
+        wait_for(lambda: not berth.processes(identity), "all of it to end", 30)
+        assert not berth.cgroups(identity)
+    assert outcomes
+
