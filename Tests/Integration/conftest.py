@@ -3,6 +3,7 @@
 BERTH_RUNTIME    the OCI runtime under test (default .build/debug/berth-runtime)
 BERTH            the berth command (default .build/debug/berth)
 BERTH_TEST_USER  the ordinary user of the rootless half (default berth-test; made when it is missing)
+BERTH_CRIU       the program criu, for checkpoints (default: in PATH; without one that works those tests are skipped)
 """
 
 import ctypes
