@@ -5,9 +5,9 @@ extension CommandTable {
     var mount: Command {
         Command(
             "mount", spellings: ["container mount", "mount"], operands: "[CONTAINER...]",
-            summary: "Mount containers' files and print where; or list what is mounted",
+            summary: "Mount containers' files and print where, or list what is mounted",
             details: """
-                Mount containers' files and print where; or list what is mounted
+                Mount containers' files and print where, or list what is mounted
 
                 What is mounted twice has to be unmounted twice. Volumes and other
                 mounts of the container are not in it. Root sees it there; an ordinary
@@ -34,13 +34,13 @@ extension CommandTable {
 
     var imageMount: Command {
         Command(
-            "mount", operands: "[IMAGE...]", summary: "Mount images' files to be read and print where; or list what is mounted",
+            "mount", operands: "[IMAGE...]", summary: "Mount images' files and print where, or list what is mounted",
             details: """
-                Mount images' files to be read and print where; or list what is mounted
+                Mount images' files and print where, or list what is mounted
 
-                What is mounted twice has to be unmounted twice. Root sees it there;
-                an ordinary user in the shell that berth unshare starts, as long as
-                that runs.
+                They can only be read. What is mounted twice has to be unmounted twice.
+                Root sees it there; an ordinary user in the shell that berth unshare
+                starts, as long as that runs.
                 """,
             arity: .when(["all"], .none, otherwise: .any), completion: [.names(.images)],
             flags: {
