@@ -27,13 +27,15 @@ extension CommandTable {
 
     private var checkpointList: Command {
         Command(
-            "ls", aliases: ["list"], operands: "CONTAINER", summary: "List the checkpoints of a container", arity: .exactly(1),
+            "ls", aliases: ["list"], operands: "CONTAINER", summary: "List the checkpoints of a container",
+            examples: [Example("Of one container", "berth checkpoint ls web")], arity: .exactly(1),
             completion: [.names(.containers)], flags: { CheckpointFlags.directory }, run: action(.checkpointList))
     }
 
     private var checkpointRemove: Command {
         Command(
-            "rm", aliases: ["remove"], operands: "CONTAINER CHECKPOINT", summary: "Remove a checkpoint", arity: .exactly(2),
+            "rm", aliases: ["remove"], operands: "CONTAINER CHECKPOINT", summary: "Remove a checkpoint",
+            examples: [Example("That is not needed any more", "berth checkpoint rm web before-update")], arity: .exactly(2),
             completion: [.names(.containers), .nothing], flags: { CheckpointFlags.directory }, run: action(.checkpointRemove))
     }
 

@@ -27,7 +27,7 @@ extension CommandTable {
         Command(
             name, aliases: aliases, spellings: ["container unmount", "container umount", "unmount", "umount"],
             operands: "CONTAINER [CONTAINER...]",
-            summary: "Take mounts of containers' files away",
+            summary: "Take mounts of containers' files away", examples: [Example("Of one container", "berth unmount web")],
             arity: .when(["all", "latest"], .none, otherwise: .atLeast(1)), completion: [.names(.containers)],
             flags: { Self.unmounting("containers") + [ContainerFlags.latest()] }, run: action(.unmount))
     }
@@ -42,6 +42,7 @@ extension CommandTable {
                 Root sees it there; an ordinary user in the shell that berth unshare
                 starts, as long as that runs.
                 """,
+            examples: [Example("The programs of an image", "ls $(berth image mount busybox)/bin")],
             arity: .when(["all"], .none, otherwise: .any), completion: [.names(.images)],
             flags: {
                 [
@@ -54,6 +55,7 @@ extension CommandTable {
     var imageUnmount: Command {
         Command(
             "unmount", aliases: ["umount"], operands: "IMAGE [IMAGE...]", summary: "Take mounts of images' files away",
+            examples: [Example("Of one image", "berth image unmount busybox")],
             arity: .when(["all"], .none, otherwise: .atLeast(1)), completion: [.names(.images)], flags: { Self.unmounting("images") },
             run: action(.imageUnmount))
     }

@@ -26,6 +26,12 @@ BEFORE = {
     "berth attach": ["berth run -dit --network none --name shell busybox sh", PLAIN_WEB],
     "berth commit": [PLAIN_WEB],
     "berth container cleanup": [JOB],
+    "berth container clone": ["berth create --network none --name web httpd"],
+    "berth debug": [PLAIN_WEB, "berth exec web sh -c 'mkdir -p /var/log; echo failed > /var/log/app.log'"],
+    "berth image unmount": ["berth image mount busybox || true"],
+    "berth init": ["berth create --network none --name web httpd"],
+    "berth mount": ["berth create --network none --name web httpd", "echo 80 > app.conf; berth cp app.conf web:/etc/app.conf"],
+    "berth unmount": ["berth create --network none --name web httpd", "berth mount web || true"],
     "berth container exists": [PLAIN_WEB],
     "berth container inspect": [WEB],
     "berth container prune": [JOB],
@@ -116,14 +122,29 @@ DIALOGUES = {
 INTERRUPTED = (0, 1, 130, -2)
 
 # What is not run, and why.
+CRIU = "needs a CRIU that works with this kernel; test_checkpoint.py looks for one"
+OUTSIDE = "an ordinary user mounts in the shell of berth unshare; test_mount.py does"
 LEFT_OUT = {
+    "berth checkpoint create --leave-running web before-update": CRIU,
+    "berth start --checkpoint before-update web": CRIU,
+    "berth checkpoint ls web": CRIU,
+    "berth checkpoint rm web before-update": CRIU,
+    "berth container checkpoint --export web.tar.zst web": CRIU,
+    "berth container restore --import web.tar.zst": CRIU,
+    "berth container restore --import web.tar.zst --name web2": CRIU,
+    "berth debug --image nicolaka/netshoot --cap-add NET_RAW web tcpdump -ni eth0": "fetches an image from Docker Hub",
     "berth search --limit 5 --filter is-official=true redis": "asks Docker Hub",
     "berth system install-service": "changes the machine's own /etc; test_boot.py runs it with --destdir",
     "berth system install-service --user ci": "changes the machine's own /etc; test_boot.py runs it with --destdir",
 }
 LEFT_OUT_AS = {
     "root": {"berth unshare ls -l data": "root has no user namespace to enter"},
-    "user": {},
+    "user": {
+        "sed -i s/80/8080/ $(berth mount web)/etc/app.conf": OUTSIDE,
+        "berth unmount web": OUTSIDE,
+        "ls $(berth image mount busybox)/bin": OUTSIDE,
+        "berth image unmount busybox": OUTSIDE,
+    },
 }
 
 
