@@ -82,14 +82,27 @@ struct BuildCommand {
                 return (SourceText(bytes: try standardInput()), "Dockerfile")
             } catch { throw CommandError("read Dockerfile: \(error.cause)") }
         }
-        let candidates = named.isEmpty ? ["Dockerfile", "Containerfile"].map { place + "/" + $0 } : [named]
-        for path in candidates where FD.cwd.exists(path) {
-            do throws(SystemError) {
-                let name = path.split(separator: "/").last.map(String.init) ?? path
-                return (SourceText(name: name, bytes: try FD.cwd.readFile(path, limit: 16 << 20)), path)
-            } catch { throw CommandError("failed to read dockerfile: open \(path): \(error.cause)") }
+        do throws(SystemError) {
+            if !named.isEmpty {
+                let name = named.split(separator: "/").last.map(String.init) ?? named
+                return (SourceText(name: name, bytes: try FD.cwd.readFile(named, limit: 16 << 20)), named)
+            }
+            for name in ["Dockerfile", "Containerfile"] {
+                if let bytes = try read(name, in: root) { return (SourceText(name: name, bytes: bytes), place + "/" + name) }
+            }
+        } catch { throw CommandError("failed to read dockerfile: open \(named.isEmpty ? "Dockerfile" : named): \(error.cause)") }
+        throw CommandError("failed to read dockerfile: open Dockerfile: no such file or directory")
+    }
+
+    /// A file of the context, which a link leads nowhere out of (CVE-2019-13139 class); nil when it is not there.
+    private func read(_ name: String, in root: SharedFD) throws(SystemError) -> [UInt8]? {
+        do throws(SystemError) {
+            let node = SharedFD(try root.fd.open(inRoot: name, .path))
+            return try FD.cwd.readFile(node.fd.procPath, limit: 16 << 20)
+        } catch {
+            if error.errno == .noEntry || error.errno == .notDirectory { return nil }
+            throw error
         }
-        throw CommandError("failed to read dockerfile: open \(named.isEmpty ? "Dockerfile" : named): no such file or directory")
     }
 
     private func standardInput() throws(SystemError) -> [UInt8] {
@@ -104,15 +117,18 @@ struct BuildCommand {
     }
 
     private func context(_ root: SharedFD, _ place: String, dockerfile: String) throws(CommandError) -> BuildContext {
-        let chosen = IgnoreFile.choose(dockerfile: dockerfile) { candidate in
-            FD.cwd.exists(candidate.isBesideDockerfile ? candidate.path : place + "/" + candidate.path)
-        }
         var patterns: [String] = []
-        if let chosen {
-            let path = chosen.isBesideDockerfile ? chosen.path : place + "/" + chosen.path
-            do throws(SystemError) { patterns = IgnoreFile.patterns(try FD.cwd.readFile(path, limit: 16 << 20)) } catch {
-                throw CommandError("failed to read \(path): \(error.cause)")
-            }
+        var chosen: IgnoreFile.Candidate?
+        for candidate in IgnoreFile.candidates(dockerfile: dockerfile) where chosen == nil {
+            do throws(SystemError) {
+                let isOutside = candidate.isBesideDockerfile && !arguments.string("file").isEmpty
+                let name = candidate.isBesideDockerfile ? candidate.path.split(separator: "/").last.map(String.init) ?? "" : candidate.path
+                let bytes =
+                    isOutside
+                    ? FD.cwd.exists(candidate.path) ? try FD.cwd.readFile(candidate.path, limit: 16 << 20) : nil : try read(name, in: root)
+                guard let bytes else { continue }
+                (patterns, chosen) = (IgnoreFile.patterns(bytes), candidate)
+            } catch { throw CommandError("failed to read \(candidate.path): \(error.cause)") }
         }
         guard let path = realpath(place, nil) else { throw CommandError("unable to prepare context: path \"\(place)\" is gone") }
         defer { free(path) }

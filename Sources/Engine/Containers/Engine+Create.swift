@@ -109,7 +109,7 @@ extension Engine {
             let record = ContainerRecord(
                 id: definition.id, name: definition.name, created: definition.createdAt,
                 imageID: definition.isStep ? nil : definition.imageID, layer: base?.top?.description,
-                autoRemove: definition.autoRemove, definition: definition.encode())
+                autoRemove: definition.autoRemove, definition: definition.kept.encode())
             do throws(StoreError) {
                 // A container that goes with its end need not survive power loss.
                 return try store.insertContainer(

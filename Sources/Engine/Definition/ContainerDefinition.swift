@@ -124,6 +124,14 @@ public struct ContainerDefinition: Sendable, Hashable {
     /// Whether it has, or may get, connections to networks.
     var isConnectable: Bool { network == .private }
 
+    /// What the database gets: a step is not started again, and what it is given in variables may be secret.
+    var kept: ContainerDefinition {
+        if !isStep { return self }
+        var copy = self
+        copy.environment = []
+        return copy
+    }
+
     /// A step of a build, which no list shows.
     public var isStep: Bool { !stepUpper.isEmpty }
 

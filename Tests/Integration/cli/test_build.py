@@ -337,6 +337,54 @@ def test_messages(berth, context):
     assert len(berth.ok("images", "-q").lines) == 1, "nothing is left of what failed"
 
 
+def test_s67_files_of_the_build_itself_are_of_the_context(berth, context, canary):
+    """A Dockerfile or ignore file that is a link is not read elsewhere."""
+    (canary / "secret").chmod(0o644)
+    directory = context("")
+    (directory / "Dockerfile").unlink()
+    (directory / "Dockerfile").symlink_to(canary / "secret")
+    result = build(berth, directory).fails(1, "failed to read dockerfile")
+    assert "canary" not in result.err.replace(str(directory), "")
+    (directory / "Dockerfile").unlink()
+    (directory / "Dockerfile").write_text(BASE + "COPY . /all\n")
+    (directory / ".dockerignore").symlink_to(canary / "secret")
+    build(berth, directory).check()
+
+
+def test_s68_secrets_stay_nowhere(berth, context, place, who):
+    """Neither in a layer, a blob, the config, the cache nor a log; nor in what processes are called with."""
+    value = os.urandom(16).hex()
+    (place / "secret").write_text(value)
+    os.chown(place / "secret", who.uid, who.gid)
+    directory = context(BASE + "RUN --mount=type=secret,id=s --mount=type=secret,id=s,env=S wc -c < /run/secrets/s > /n; sleep 1; test -n \"$S\"\n")
+    process = berth.popen("build", "--network", "none", "-t", "x", "--secret", f"id=s,src={place}/secret", directory,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+    seen = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
+    out = process.communicate(timeout=60)[0].decode()
+    assert process.returncode == 0, out
+    assert show(berth, "x", "cat /n") == "32\n"
+    assert value not in out and value not in seen
+    assert value not in berth.ok("image", "inspect", "x").out + berth.ok("history", "--no-trunc", "x").out
+    found = subprocess.run(["grep", "-rl", value, berth.root, berth.run_root], capture_output=True, text=True, check=False).stdout
+    assert found == ""
+
+
+def test_s14_s23_s25_what_a_step_has(berth, context):
+    """No descriptor, capability or variable that nobody gave it."""
+    directory = context(BASE + "RUN ls /proc/self/fd > /fds; grep Cap /proc/self/status > /caps; env > /env\n")
+    build(berth, directory, "-t", "x", env={"SECRETX": "1"}).check()
+    # The directory that is listed has one too.
+    assert show(berth, "x", "cat /fds").split() == ["0", "1", "2", "3"]
+    caps = dict(line.split() for line in show(berth, "x", "cat /caps").splitlines())
+    assert int(caps["CapInh:"], 16) == int(caps["CapAmb:"], 16) == 0 and int(caps["CapBnd:"], 16) == 0x00000000A80425FB & int(caps["CapBnd:"], 16)
+    assert "SECRETX" not in show(berth, "x", "cat /env")
+
+
+def test_s79_what_a_step_writes_does_not_steer_the_terminal(berth, context):
+    result = build(berth, context(BASE + "RUN printf 'a\\033[2Jb\\n'\n")).check()
+    assert "\x1b" not in result.err and "[2Jb" in result.err
+
+
 def test_a_link_of_the_context_leads_nowhere_else(berth, context, canary):
     directory = context(BASE + "COPY link /stolen\n")
     (directory / "link").symlink_to(canary / "secret")
