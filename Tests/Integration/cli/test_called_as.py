@@ -150,12 +150,12 @@ def test_podman_lists_with_full_names_and_oldest_first(podman):
 
 
 def test_podman_images_have_full_names(podman):
-    lines = podman.ok("images").lines
+    lines = podman.ok("images", "test").lines
     assert re.fullmatch(r"REPOSITORY +TAG +IMAGE ID +CREATED +SIZE", lines[0])
     assert re.match(r"docker\.io/library/test +latest +[0-9a-f]{12}  \d+ years ago +[\d.]+ [kM]B", lines[1])
-    row = json.loads(podman.ok("images", "--format", "json").out)[0]
+    row = json.loads(podman.ok("images", "--format", "json", "test").out)[0]
     assert re.fullmatch("[0-9a-f]{64}", row["Id"]) and row["Names"] == ["docker.io/library/test:latest"]
-    assert podman.ok("images", "--format", "{{.Repository}}:{{.Tag}}").lines == row["Names"]
+    assert podman.ok("images", "--format", "{{.Repository}}:{{.Tag}}", "test").lines == row["Names"]
     assert podman.ok("tag", "test", "other").out == ""
     assert podman.ok("rmi", "other").lines == ["Untagged: docker.io/library/other:latest"]
 
