@@ -13,17 +13,19 @@ extension Supervisor {
             try listenLocal(ContainerFiles.socket(run: arguments.run, id: arguments.id), kind: .sequencedPacket))
         try socket.fd.setNonBlocking(true)
         listener = socket
-        _ = try loop.add(socket.fd, .readable) { [unowned self] _ in accept() }
+        _ = try loop.add(socket.fd, .readable) { [unowned self] _ in _ = accept() }
     }
 
-    private func accept() {
-        guard let listener else { return }
+    /// - Returns: whether there was somebody, be it one who is not let in.
+    func accept() -> Bool {
+        guard let listener else { return false }
         let number = cl_accept4(listener.raw, Int32(SOCK_CLOEXEC.rawValue))
-        guard number >= 0 else { return }
+        guard number >= 0 else { return false }
         let socket = SharedFD(owning: number)
         // The file's mode admits only its owner; this also keeps out whoever got the descriptor handed.
-        guard let peer = try? socket.fd.peerCredentials(), peer.uid == geteuid() || peer.uid == 0 else { return }
+        guard let peer = try? socket.fd.peerCredentials(), peer.uid == geteuid() || peer.uid == 0 else { return true }
         _ = addClient(socket)
+        return true
     }
 
     @discardableResult

@@ -208,6 +208,8 @@ extension Supervisor {
     /// A command may have been killed between its change of supervise.json and its word to us: file and container agree all the same.
     func clientHasGone() {
         guard stage == .created || stage == .running || stage == .waiting, stamp() != configStamp else { return }
+        // Whoever wrote it connected before: that one is to hear what is wrong with it, and is not taken for gone.
+        while accept() {}
         if (try? reload()) != nil { return }
         // What cannot be carried out is not left there for the next start either; unless somebody else may just be changing it.
         if clients.allSatisfy({ $0.isAttached || $0 === starter }) {

@@ -72,7 +72,7 @@ struct PruneCommand {
         lines.append("all networks not used by at least one container")
         if volumes { lines.append("all anonymous volumes not used by at least one container") }
         lines.append(all ? "all images without at least one container associated to them" : "all dangling images")
-        lines.append("unused build cache")
+        lines.append(all ? "all build cache" : "unused build cache")
         var question = "WARNING! This will remove:\n" + lines.map { "  - \($0)\n" }.joined()
         let filters = arguments.strings("filter").sorted()
         if !filters.isEmpty {

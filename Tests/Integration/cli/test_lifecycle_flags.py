@@ -75,7 +75,7 @@ def test_refusals_of_flags(root_berth, words, pattern):
         (["start"], 1, "^berth: 'berth start' requires at least 1 argument\n\nUsage:  berth start"), (["rename", "x"], 1, "requires 2 arguments"),
         (["ps", "x"], 1, "accepts no arguments"), (["kube", "x"], 125, "^berth: not supported yet: berth kube\n"),
         (["container", "runlabel", "x"], 125, "not supported yet: berth container runlabel"), (["system", "migrate"], 125, "not supported yet: berth system"),
-        (["volume", "reload"], 125, "not supported yet"), (["build", "."], 125, "not supported yet"), (["clone"], 1, "unknown command"),
+        (["volume", "reload"], 125, "not supported yet"), (["bake"], 1, "unknown command"), (["clone"], 1, "unknown command"),
         (["farm", "a", "b"], 125, "not supported yet"), (["pod", "x"], 125, "not supported yet"), (["compose", "up"], 125, "not supported yet"),
         (["system", "reset"], 125, "not supported yet"), (["volume", "mount"], 125, "not supported yet"), (["help", "nosuch"], 1, "unknown help topic"),
     ],

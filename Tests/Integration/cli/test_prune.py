@@ -105,7 +105,7 @@ def usage(engine):
         (["container", "prune"], "WARNING! This will remove all stopped containers.\n"),
         (["volume", "prune"], "WARNING! This will remove anonymous local volumes not used by at least one container.\n"),
         (["volume", "prune", "-a"], "WARNING! This will remove all local volumes not used by at least one container.\n"),
-        (["system", "prune"], "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n  - all dangling images\n\nAre you sure you want to continue? [y/N] "),
+        (["system", "prune"], "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n  - all dangling images\n  - unused build cache\n\nAre you sure you want to continue? [y/N] "),
         (["system", "prune", "-a", "--volumes", "--filter", "label=x"], "  - all anonymous volumes not used by at least one container\n"),
     ],
 )  # fmt: skip
