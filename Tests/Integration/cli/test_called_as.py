@@ -162,7 +162,7 @@ def test_podman_images_have_full_names(podman):
 
 STATUSES = [
     (("rm", "nosuch"), 1), (("rmi", "nosuch"), 1), (("volume", "rm", "nosuch"), 1), (("network", "rm", "nosuch"), 1), (("rm", "runs"), 2),
-    (("volume", "rm", "used"), 2), (("exec", "rests", "true"), 255), (("stop", "nosuch"), 125), (("pause", "rests"), 125),
+    (("volume", "rm", "called-as-used"), 2), (("exec", "rests", "true"), 255), (("stop", "nosuch"), 125), (("pause", "rests"), 125),
     (("inspect", "nosuch"), 125), (("image", "inspect", "nosuch"), 125), (("tag", "nosuch", "x"), 125), (("container", "exists", "nosuch"), 1),
     (("frob",), 125), (("rm",), 125), (("run", "--frob"), 125), (("wait", "nosuch"), 125), (("logs", "nosuch"), 125), (("start", "nosuch"), 125),
     (("create", "--name", "rests", "test"), 125), (("rm", "-f", "nosuch"), 0),
@@ -170,7 +170,7 @@ STATUSES = [
 
 
 def test_podman_exit_statuses(podman):
-    podman.up("--name", "runs", "-v", "used:/v")
+    podman.up("--name", "runs", "-v", "called-as-used:/v")
     podman.ok("create", "--name", "rests", "--network", "none", "test")
     for words, status in STATUSES:
         done = podman.call(*words)
@@ -178,7 +178,7 @@ def test_podman_exit_statuses(podman):
         if status and words[0] != "container":
             assert done.err.startswith("Error: "), (words, done.err)
     podman.ok("rm", "-f", "runs")
-    podman.ok("volume", "rm", "used")
+    podman.ok("volume", "rm", "called-as-used")
     podman.call("rm", "nosuch").fails(1, '^Error: no container with name or ID "nosuch" found: no such container\n$')
     podman.call("run", "--frob").fails(125, r"^Error: unknown flag: --frob\nSee 'podman run --help'\n$")
     podman.call("frob").fails(125, r"^Error: unrecognized command `podman frob`\nTry 'podman --help' for more information\n$")
@@ -193,12 +193,12 @@ def test_podman_exit_statuses_are_those_of_the_real_one(podman, real, words):
 
 def test_podman_prints_what_scripts_go_on_with(podman):
     """Names and ids alone, where docker's client has text around them."""
-    assert podman.ok("network", "create", "made").text == "made"
-    assert podman.ok("network", "prune", "-f").lines == ["made"]
+    assert podman.ok("network", "create", "called-as-made").text == "called-as-made"
+    assert podman.ok("network", "prune", "-f").lines == ["called-as-made"]
     made = podman.ok("create", "--name", "rests", "--network", "none", "test").text
     assert podman.ok("container", "prune", "-f").lines == [made]
-    assert podman.ok("volume", "create", "--label", "mine", "kept").text == "kept"
-    assert podman.ok("volume", "prune", "-af", "--filter", "label=mine").lines == ["kept"]
+    assert podman.ok("volume", "create", "--label", "mine", "called-as-kept").text == "called-as-kept"
+    assert podman.ok("volume", "prune", "-af", "--filter", "label=mine").lines == ["called-as-kept"]
 
 
 def paths(value, prefix=""):
