@@ -140,13 +140,13 @@ def test_life(berth):
 
 
 def test_a_signal_that_is_ignored(berth):
-    berth.up("--name", "deaf", command=("sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"))
+    identity = berth.up("--name", "deaf", command=("sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"))
     berth.wait_log("deaf", "deaf")
     berth.ok("stop", "-t", "1", "deaf")
-    found = past(berth, "--filter", "container=deaf", "--filter", "event=kill")
+    found = past(berth, "--filter", f"container={identity}", "--filter", "event=kill")
     assert [event["Actor"]["Attributes"]["signal"] for event in found] == ["15", "9"]
     berth.ok("rm", "-f", "deaf")
-    assert actions(berth, "deaf")[-3:] == ["die", "stop", "destroy"]
+    assert actions(berth, identity)[-3:] == ["die", "stop", "destroy"]
 
 
 def test_rm_of_what_runs(berth):
